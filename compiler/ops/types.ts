@@ -1,0 +1,46 @@
+/**
+ * What an op states about itself, exactly once: the form of a row of the op table.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import type { DType } from "../dtype.ts";
+import type { Attrs, Shape, TensorType } from "../graph.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** The class of an op decides how the fuser treats it. */
+export type OpClass =
+  | "leaf"
+  | "pointwise"
+  | "reduce"
+  | "movement"
+  | "indexed"
+  | "contraction"
+  | "composite";
+
+/** A tensor's values on the host: the reference computes everything in float64. */
+export interface HostTensor {
+  readonly data: Float64Array;
+  readonly shape: Shape;
+}
+
+/** One row of the op table. */
+export interface OpSpec {
+  /** The op's class. */
+  readonly class: OpClass;
+  /** Result type from input types. Throws a plain `Error` with the problem in words; the caller adds op and site. */
+  infer(inputs: readonly TensorType[], attrs: Attrs): TensorType;
+  /**
+   * Cotangents of the inputs, given that of the output: a function that builds graph. An `undefined` entry means that
+   * no gradient flows there. Absent on ops that are not differentiable.
+   */
+  vjp?(cotangent: Tensor, output: Tensor, inputs: readonly Tensor[], attrs: Attrs): (Tensor | undefined)[];
+  /** Reference meaning in float64, row-major. Composites have none: the reference runs their decomposition. */
+  evaluate?(inputs: readonly HostTensor[], attrs: Attrs, output: TensorType): Float64Array;
+  /** WGSL expression of a pointwise op over argument expressions; `dtype` is that of the first argument. */
+  wgsl?(args: readonly string[], dtype: DType, attrs: Attrs): string;
+  /** Rough cost of a pointwise op in multiply-adds, for the fuser's decisions. Default 1. */
+  readonly cost?: number;
+  /** A composite in terms of other ops; may depend on the target's limits. */
+  decompose?(inputs: readonly Tensor[], attrs: Attrs, target: Capabilities): Tensor;
+}

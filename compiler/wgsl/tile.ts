@@ -1,0 +1,56 @@
+/**
+ * The seam between the matmul template and the rest of the compiler: the template decides tiles, registers and loops;
+ * hooks read operand elements (through any view, cast or other prologue) and store results (through any epilogue).
+ *
+ * The product is C[z, row, col] = sum over k of A[z, row, k] * B[z, k, col], accumulated in f32.
+ *
+ * @module
+ */
+import type { Writer } from "./writer.ts";
+
+/** Sizes of one batched product, and along which axis each operand is contiguous in memory. */
+export interface MatmulShape {
+  readonly batch: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly depth: number;
+  /** `depth`: four consecutive k are one load. `rows`: four consecutive rows are. */
+  readonly aContiguous: "depth" | "rows";
+  /** `depth`: four consecutive k are one load. `cols`: four consecutive columns are. */
+  readonly bContiguous: "depth" | "cols";
+}
+
+/** WGSL `u32` expressions naming one element of an operand or of the result. */
+export interface TilePosition {
+  readonly batch: string;
+  readonly row: string;
+  readonly col: string;
+  readonly depth: string;
+}
+
+/**
+ * How a template reads and writes. Indices may lie past the end: a load past `depth` must give 0, a load past `rows` or
+ * `cols` may give anything that is not out of the buffer, and a store must write only elements inside the result.
+ * Hooks may append statements to `w` before returning their expression.
+ */
+export interface TileHooks {
+  /** `vec4<f32>` of A at (batch, row, depth..depth+3), or at (batch, row..row+3, depth) when contiguous in rows. */
+  loadA(w: Writer, at: Pick<TilePosition, "batch" | "row" | "depth">): string;
+  /** `vec4<f32>` of B at (batch, col, depth..depth+3), or at (batch, col..col+3, depth) when contiguous in columns. */
+  loadB(w: Writer, at: Pick<TilePosition, "batch" | "col" | "depth">): string;
+  /** Stores the `vec4<f32>` expression `value` at (batch, row, col..col+3). */
+  store(w: Writer, at: Pick<TilePosition, "batch" | "row" | "col">, value: string): void;
+}
+
+/** What a template produces besides the statements of its entry point. */
+export interface TileKernel {
+  /** Module-scope declarations that must precede the entry point (workgroup arrays). */
+  readonly declarations: string;
+  /** Statements of the entry point. It may use the builtins named in `BUILTINS` of `wgsl/module.ts`. */
+  readonly body: string;
+  readonly workgroupSize: readonly [number, number, number];
+  readonly workgroups: readonly [number, number, number];
+  /** Bound on the loop iterations of one invocation. */
+  readonly loopIterations: number;
+  readonly workgroupBytes: number;
+}
