@@ -1,0 +1,88 @@
+/**
+ * GPT-2 as tensor code (Radford et al. 2019): embeddings, pre-layerNorm blocks, a head tied to the token embedding.
+ * Nothing here runs; tracing these functions gives the graph that the compiler differentiates and fuses.
+ *
+ * Shape letters: B sequences, T tokens each, C channels, H heads of D = C / H channels, V rows of the vocabulary.
+ *
+ * @module
+ */
+import { attention, scope, type Tensor } from "../compiler/mod.ts";
+import { headWidth, LAYER_NORM_EPSILON, type ModelConfig } from "./config.ts";
+
+/** Parameters by Hugging Face's names. */
+export type Parameters = Readonly<Record<string, Tensor>>;
+
+/** Mean cross-entropy in nats, a scalar, of predicting `targets` [B, T] from `tokens` [B, T]. */
+export function loss(config: ModelConfig, params: Parameters, tokens: Tensor, targets: Tensor): Tensor {
+  const [B, T] = tokens.shape;
+  const x = hidden(config, params, tokens); // [B, T, C]
+  return scope("head", () =>
+    x.reshape([B * T, config.width])
+      .linearCrossEntropy(params["wte.weight"], targets.reshape([B * T]), { classes: config.vocabulary }));
+}
+
+/** Scores [V] of every token as the one after `position` (an i32 scalar) in the sequence `tokens` [1, T]. */
+export function logitsAt(config: ModelConfig, params: Parameters, tokens: Tensor, position: Tensor): Tensor {
+  const [, T] = tokens.shape;
+  const { vocabulary: V, width: C } = config;
+  const x = hidden(config, params, tokens).reshape([T, C]);
+  return scope("head", () => {
+    const last = x.gather(position).reshape([1, C]);
+    const embedding = params["wte.weight"].slice([0, 0], [V, C]); // without the padded rows
+    return last.matmul(embedding, { transB: true }).reshape([V]);
+  });
+}
+
+/** The residual stream [B, T, C] after the last layerNorm. */
+function hidden(config: ModelConfig, params: Parameters, tokens: Tensor): Tensor {
+  const [, T] = tokens.shape;
+  let x = scope("embed", () => {
+    const words = params["wte.weight"].gather(tokens); // [B, T, C]
+    const positions = params["wpe.weight"].slice([0, 0], [T, config.width]); // [T, C]
+    return words.add(positions);
+  });
+  for (let layer = 0; layer < config.layers; layer++) x = block(config, params, `h.${layer}`, x);
+  return layerNorm(params, "ln_f", x);
+}
+
+/** One transformer block: both halves read a normalised copy of the residual stream and add to it. */
+function block(config: ModelConfig, params: Parameters, name: string, x: Tensor): Tensor {
+  x = x.add(selfAttention(config, params, `${name}.attn`, layerNorm(params, `${name}.ln_1`, x)));
+  return x.add(mlp(params, `${name}.mlp`, layerNorm(params, `${name}.ln_2`, x)));
+}
+
+/** Each token looks at itself and the tokens before it, once for each head. */
+function selfAttention(config: ModelConfig, params: Parameters, name: string, x: Tensor): Tensor {
+  const [B, T, C] = x.shape;
+  const [H, D] = [config.heads, headWidth(config)];
+  const qkv = linear(params, `${name}.c_attn`, x); // [B, T, 3C]
+  const mixed = scope(name, () => {
+    const part = (index: number) =>
+      qkv.slice([0, 0, index * C], [B, T, (index + 1) * C]).reshape([B, T, H, D]).transpose([0, 2, 1, 3]);
+    const [q, k, v] = [part(0), part(1), part(2)]; // [B, H, T, D]
+    const heads = attention(q, k, v, { causal: true, scale: 1 / Math.sqrt(D) });
+    return heads.transpose([0, 2, 1, 3]).reshape([B, T, C]);
+  });
+  return linear(params, `${name}.c_proj`, mixed);
+}
+
+/** Two linear layers, four times as wide in between. */
+function mlp(params: Parameters, name: string, x: Tensor): Tensor {
+  const wide = linear(params, `${name}.c_fc`, x); // [B, T, 4C]
+  return linear(params, `${name}.c_proj`, scope(name, () => wide.gelu()));
+}
+
+/** x [B, T, in] times the weight [in, out] plus the bias [out]. */
+function linear(params: Parameters, name: string, x: Tensor): Tensor {
+  const [B, T, C] = x.shape;
+  const [weight, bias] = [params[`${name}.weight`], params[`${name}.bias`]];
+  // One product of B * T rows, not B products: the weight is shared.
+  return scope(name, () => x.reshape([B * T, C]).matmul(weight).add(bias).reshape([B, T, bias.shape[0]]));
+}
+
+function layerNorm(params: Parameters, name: string, x: Tensor): Tensor {
+  return scope(
+    name,
+    () => x.layerNorm(params[`${name}.weight`], params[`${name}.bias`], LAYER_NORM_EPSILON),
+  );
+}

@@ -1,0 +1,33 @@
+/**
+ * The start of a training run as tensor code: random weights drawn on the device by the counter-based generator, zero
+ * moments. The same seed gives the same weights on every adapter, to the rounding of `log` and `cos`.
+ *
+ * @module
+ */
+import { constant, randomNormal, type Tensor } from "../compiler/mod.ts";
+import type { Parameter, ParameterLayout } from "./params.ts";
+import { pack } from "./params.ts";
+
+/** The flat parameters `[layout.size]` of a fresh model; `key` is a u32 scalar that comes from the seed. */
+export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor {
+  return pack(
+    layout,
+    Object.fromEntries(layout.parameters.map((parameter, stream) => [
+      parameter.name,
+      initialValue(parameter, key, stream),
+    ])),
+  );
+}
+
+/** A flat tensor of zeros: where gradients and moments start. */
+export function zeros(layout: ParameterLayout): Tensor {
+  return constant(0, "f32").reshape([1]).broadcastTo([layout.size]);
+}
+
+function initialValue({ shape, rows, initializer }: Parameter, key: Tensor, stream: number): Tensor {
+  if (initializer.kind === "constant") {
+    return constant(initializer.value, "f32").reshape(shape.map(() => 1)).broadcastTo(shape);
+  }
+  const drawn = randomNormal(key, [rows, ...shape.slice(1)], stream).mul(initializer.deviation);
+  return rows === shape[0] ? drawn : drawn.pad(shape.map(() => 0), [shape[0] - rows, 0]);
+}

@@ -1,0 +1,158 @@
+/**
+ * Where each parameter lives. All parameters are one flat f32 tensor (as are their gradients and both AdamW moments),
+ * so that the optimizer is a handful of kernels whatever the number of layers; a parameter is a slice of it. Names and
+ * layouts are Hugging Face's: `h.0.attn.c_attn.weight` is `[in, out]`.
+ *
+ * @module
+ */
+import { concat, constant, type Tensor } from "../compiler/mod.ts";
+import { type ModelConfig, paddedVocabulary } from "./config.ts";
+
+/** How a parameter starts. */
+export type Initializer =
+  | { readonly kind: "normal"; readonly deviation: number }
+  | { readonly kind: "constant"; readonly value: number };
+
+/** One parameter and its place in the flat tensor. */
+export interface Parameter {
+  /** Hugging Face's name. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Elements of `shape`. */
+  readonly size: number;
+  /** First element in the flat tensor: a multiple of {@link ALIGNMENT}. */
+  readonly offset: number;
+  /** Rows that mean something; the rows of the token embedding past the vocabulary are padding and stay 0. */
+  readonly rows: number;
+  readonly initializer: Initializer;
+}
+
+/** The whole layout. */
+export interface ParameterLayout {
+  /** In the order of their offsets. */
+  readonly parameters: readonly Parameter[];
+  /** Elements before this one belong to tensors that weight decay applies to (those of two or more dimensions). */
+  readonly decayed: number;
+  /** Elements of the flat tensor, gaps included. */
+  readonly size: number;
+  /** Parameters that the model really has: no gaps, no padded rows. */
+  readonly count: number;
+}
+
+/** Offsets are multiples of this many elements: 256 bytes, WebGPU's largest binding alignment. */
+export const ALIGNMENT = 64;
+
+type Declaration = Pick<Parameter, "name" | "shape" | "initializer"> & { readonly rows?: number };
+
+/** Every parameter of the model, in Hugging Face's order. */
+function declare(config: ModelConfig): Declaration[] {
+  const { layers, width, context, vocabulary } = config;
+  const normal: Initializer = { kind: "normal", deviation: 0.02 };
+  // Each block adds to the residual stream twice: the smaller start keeps the stream's variance at 1.
+  const residual: Initializer = { kind: "normal", deviation: 0.02 / Math.sqrt(2 * layers) };
+  const zero: Initializer = { kind: "constant", value: 0 };
+  const one: Initializer = { kind: "constant", value: 1 };
+  const layerNorm = (name: string): Declaration[] => [
+    { name: `${name}.weight`, shape: [width], initializer: one },
+    { name: `${name}.bias`, shape: [width], initializer: zero },
+  ];
+  const linear = (name: string, from: number, to: number, initializer: Initializer): Declaration[] => [
+    { name: `${name}.weight`, shape: [from, to], initializer },
+    { name: `${name}.bias`, shape: [to], initializer: zero },
+  ];
+  const declared: Declaration[] = [
+    { name: "wte.weight", shape: [paddedVocabulary(config), width], rows: vocabulary, initializer: normal },
+    { name: "wpe.weight", shape: [context, width], initializer: normal },
+  ];
+  for (let layer = 0; layer < layers; layer++) {
+    declared.push(
+      ...layerNorm(`h.${layer}.ln_1`),
+      ...linear(`h.${layer}.attn.c_attn`, width, 3 * width, normal),
+      ...linear(`h.${layer}.attn.c_proj`, width, width, residual),
+      ...layerNorm(`h.${layer}.ln_2`),
+      ...linear(`h.${layer}.mlp.c_fc`, width, 4 * width, normal),
+      ...linear(`h.${layer}.mlp.c_proj`, 4 * width, width, residual),
+    );
+  }
+  return [...declared, ...layerNorm("ln_f")];
+}
+
+/** Places every parameter of the model: tensors that decay first, each at an aligned offset. */
+export function layoutParameters(config: ModelConfig): ParameterLayout {
+  const declared = declare(config);
+  const parameters: Parameter[] = [];
+  let offset = 0;
+  let count = 0;
+  const place = ({ name, shape, rows = shape[0], initializer }: Declaration) => {
+    const size = shape.reduce((product, axis) => product * axis, 1);
+    parameters.push({ name, shape, size, offset, rows, initializer });
+    count += size / shape[0] * rows;
+    offset = Math.ceil((offset + size) / ALIGNMENT) * ALIGNMENT;
+  };
+  declared.filter(({ shape }) => shape.length >= 2).forEach(place);
+  const decayed = offset;
+  declared.filter(({ shape }) => shape.length < 2).forEach(place);
+  return { parameters, decayed, size: offset, count };
+}
+
+/** Cuts the flat tensor `[layout.size]` into its parameters, by name. Only views: nothing is copied. */
+export function unpack(layout: ParameterLayout, flat: Tensor): Record<string, Tensor> {
+  return Object.fromEntries(layout.parameters.map(({ name, shape, size, offset }) => [
+    name,
+    flat.slice([offset], [offset + size]).reshape(shape),
+  ]));
+}
+
+/** Joins one tensor for each parameter into a flat tensor `[layout.size]`, with zeros in the gaps. */
+export function pack(layout: ParameterLayout, tensors: Readonly<Record<string, Tensor>>): Tensor {
+  const pieces: Tensor[] = [];
+  layout.parameters.forEach(({ name, size, offset }, index) => {
+    pieces.push(tensors[name].reshape([size]));
+    const end = layout.parameters[index + 1]?.offset ?? layout.size;
+    const gap = end - (offset + size);
+    if (gap > 0) pieces.push(constant(0, "f32").reshape([1]).broadcastTo([gap]));
+  });
+  return concat(pieces, 0);
+}
+
+/** A named tensor on the host. */
+export interface NamedArray {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/**
+ * Cuts flat values that were read from the device into named tensors, as a checkpoint holds them: without padded rows.
+ * The arrays are views of `flat`.
+ */
+export function cutParameters(layout: ParameterLayout, flat: Float32Array): NamedArray[] {
+  return layout.parameters.map(({ name, shape, size, offset, rows }) => ({
+    name,
+    shape: [rows, ...shape.slice(1)],
+    data: flat.subarray(offset, offset + size / shape[0] * rows),
+  }));
+}
+
+/**
+ * The inverse of {@link cutParameters}: a flat array with each named tensor in its place and zeros elsewhere.
+ *
+ * @throws {RangeError} when a tensor is missing or has another number of elements than the layout says.
+ */
+export function joinParameters(
+  layout: ParameterLayout,
+  tensors: ReadonlyMap<string, Float32Array>,
+): Float32Array {
+  const flat = new Float32Array(layout.size);
+  for (const { name, shape, size, offset, rows } of layout.parameters) {
+    const data = tensors.get(name);
+    const expected = size / shape[0] * rows;
+    if (data?.length !== expected) {
+      throw new RangeError(
+        data ? `${name} has ${data.length} elements, the model needs ${expected}` : `${name} is missing`,
+      );
+    }
+    flat.set(data, offset);
+  }
+  return flat;
+}
