@@ -1,0 +1,166 @@
+/**
+ * Command-line flags, strictly: an unknown flag, a missing or a wrong value is an {@link InputError} that names the
+ * flag, the value and the remedy. A command declares its flags once; parsing and `--help` both read the declaration.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { InputError } from "../errors.ts";
+
+/** A flag with a whole number. */
+interface WholeFlag {
+  readonly kind: "whole";
+  readonly min: number;
+  readonly max: number;
+}
+/** A flag with a finite number of at least `min`, or above it when `open`. */
+interface NumberFlag {
+  readonly kind: "number";
+  readonly min: number;
+  readonly open?: boolean;
+  readonly max: number;
+}
+/** A flag with any text. */
+interface TextFlag {
+  readonly kind: "text";
+  readonly metavar: string;
+  /** The text may be empty. */
+  readonly empty?: boolean;
+}
+/** A flag with one of a few words. */
+interface ChoiceFlag<Choice extends string = string> {
+  readonly kind: "choice";
+  readonly choices: readonly Choice[];
+}
+/** A flag without a value. */
+interface SwitchFlag {
+  readonly kind: "switch";
+}
+
+/** One flag: its values, and a line of help. */
+export type Flag = (WholeFlag | NumberFlag | TextFlag | ChoiceFlag | SwitchFlag) & { readonly help: string };
+
+/** The flags of a command, by name without the dashes. */
+export type Flags = Readonly<Record<string, Flag>>;
+
+type ValueOf<F extends Flag> = F extends WholeFlag | NumberFlag ? number
+  : F extends ChoiceFlag<infer Choice> ? Choice
+  : F extends SwitchFlag ? true
+  : string;
+
+/** What the user gave: flags that were left out are absent. */
+export type FlagValues<F extends Flags> = { readonly [Name in keyof F]?: ValueOf<F[Name]> };
+
+/** Largest number for counts that have no limit of their own. */
+export const MANY = 2 ** 31 - 1;
+
+/**
+ * Parses a command line.
+ *
+ * @example
+ * ```ts
+ * import { parseFlags } from "./flags.ts";
+ * const flags = { steps: { kind: "whole", min: 1, max: 10, help: "Steps." } } as const;
+ * parseFlags(flags, ["--steps", "3"]).steps; // 3
+ * ```
+ * @throws {InputError} at the first argument that is wrong.
+ */
+export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): FlagValues<F> {
+  const options = Object.fromEntries(
+    Object.entries(flags).map((
+      [name, flag],
+    ) => [name, { type: flag.kind === "switch" ? "boolean" as const : "string" as const }]),
+  );
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
+  const values: Record<string, unknown> = {};
+  for (const token of tokens) {
+    if (token.kind === "positional") {
+      throw new InputError(token.value, "not a flag", "flags begin with --; --help lists them");
+    }
+    if (token.kind === "option-terminator") continue;
+    const flag: Flag | undefined = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
+    if (!flag || !token.rawName.startsWith("--")) {
+      throw new InputError(token.rawName, "no such flag", suggestion(token.rawName, Object.keys(flags)));
+    }
+    if (Object.hasOwn(values, token.name)) throw new InputError(token.rawName, "given twice", "keep one");
+    values[token.name] = parseValue(token.name, flag, token.value, token.inlineValue === true);
+  }
+  return values as FlagValues<F>;
+}
+
+function parseValue(name: string, flag: Flag, text: string | undefined, inline: boolean): unknown {
+  const flagName = `--${name}`;
+  if (flag.kind === "switch") {
+    if (text !== undefined) {
+      throw new InputError(`${flagName}=${text}`, "takes no value", `write ${flagName} alone`);
+    }
+    return true;
+  }
+  const empty = text === "" && !(flag.kind === "text" && flag.empty);
+  if (text === undefined || empty || (!inline && text.startsWith("--"))) {
+    throw new InputError(flagName, "its value is missing", `write ${flagName} ${describe(flag)}`);
+  }
+  const wrong = (problem: string, remedy: string) => new InputError(`${flagName} ${text}`, problem, remedy);
+  switch (flag.kind) {
+    case "text":
+      return text;
+    case "choice":
+      if (flag.choices.includes(text)) return text;
+      throw wrong("no such choice", `choose ${flag.choices.join(", ")}`);
+    case "whole":
+    case "number": {
+      const whole = flag.kind === "whole";
+      const value = Number(text);
+      const pattern = whole ? /^[-+]?\d+$/ : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
+      const open = flag.kind === "number" && flag.open === true;
+      const from = open ? `above ${flag.min}` : `of at least ${flag.min}`;
+      const range = flag.max >= MANY ? from : `${from} and at most ${flag.max}`;
+      const remedy = `give a ${whole ? "whole " : ""}number ${range}`;
+      if (!pattern.test(text)) throw wrong(`not a ${whole ? "whole " : ""}number`, remedy);
+      const low = open ? value <= flag.min : value < flag.min;
+      if (low || value > flag.max) throw wrong(`too ${low ? "small" : "large"}`, remedy);
+      return value;
+    }
+  }
+}
+
+function describe(flag: Flag): string {
+  if (flag.kind === "text") return flag.metavar;
+  if (flag.kind === "choice") return flag.choices.join("|");
+  return flag.kind === "switch" ? "" : "N";
+}
+
+function suggestion(given: string, names: readonly string[]): string {
+  const name = given.replace(/^-+/, "");
+  const near = names.map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  const hint = near && near.distance <= Math.min(2, name.length >> 1)
+    ? `did you mean --${near.candidate}? `
+    : "";
+  return `${hint}--help lists the flags`;
+}
+
+/** Levenshtein's distance: the fewest insertions, deletions and substitutions. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
+
+/** The text of `--help`: a usage line, what the command does, and a line for each flag. */
+export function helpText(usage: string, about: string, flags: Flags): string {
+  const heads = Object.entries(flags).map(([name, flag]) => `--${name} ${describe(flag)}`.trimEnd());
+  const width = Math.min(28, Math.max(...heads.map((head) => head.length)));
+  const lines = Object.values(flags).map(({ help }, index) =>
+    heads[index].length > width
+      ? `  ${heads[index]}\n  ${" ".repeat(width)}  ${help}`
+      : `  ${heads[index].padEnd(width)}  ${help}`
+  );
+  return `${usage}\n\n${about}\n\n${lines.join("\n")}\n`;
+}

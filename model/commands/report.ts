@@ -1,0 +1,172 @@
+/**
+ * How a training run looks: for people on a terminal or in a log, or as JSON lines for programs. Both read the same
+ * events, those that the trainer's Worker sends.
+ *
+ * @module
+ */
+import type { StepEvent, TrainerEvent } from "../messages.ts";
+import { otherPreset, tokensPerStep } from "../run_options.ts";
+import { plot, type Point } from "./plot.ts";
+import { clock, count, mebibytes, printable } from "./text.ts";
+
+/** Where text goes. */
+export interface Screen {
+  /** Columns of the terminal, or undefined when the text goes to a file or a pipe. */
+  readonly columns: number | undefined;
+  /** Writes a line that stays. */
+  line(text: string): void;
+  /** Replaces the line at the bottom; only called when there are columns. */
+  status(text: string): void;
+}
+
+/** Something that shows a run. */
+export interface Report {
+  show(event: TrainerEvent): void;
+}
+
+/** Weight of the past in the smoothed loss. */
+const SMOOTHING = 0.95;
+
+/** Between lines of progress in a log that is not a terminal, in milliseconds. */
+const LOG_EVERY = 5000;
+
+/** Shows a run to people. */
+export class HumanReport implements Report {
+  #steps = 0;
+  #resumedFrom = 0;
+  #losses: Point[] = [];
+  #smoothed = 0;
+  #weight = 0;
+  #logged = 0;
+  #last: StepEvent | undefined;
+
+  /** @param now Milliseconds since some fixed moment; only differences count. */
+  constructor(
+    private readonly screen: Screen,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  show(event: TrainerEvent): void {
+    const { screen } = this;
+    switch (event.kind) {
+      case "plan":
+        this.#showPlan(event);
+        break;
+      case "compiled":
+        screen.line(
+          `compiled in ${(event.ms / 1000).toFixed(1)} s: ${event.kernels} kernels, ${event.dispatches} ` +
+            `launches a step, ${mebibytes(event.peakBytes)} planned`,
+        );
+        break;
+      case "step":
+        this.#showStep(event);
+        break;
+      case "validation":
+        screen.line(`step ${event.step}: validation loss ${event.loss.toFixed(4)}`);
+        break;
+      case "sample":
+        screen.line(`step ${event.step}: sample ┤ ${printable(event.text)}`);
+        break;
+      case "checkpoint":
+        screen.line(`step ${event.step}: saved ${event.path}`);
+        break;
+      case "notice":
+        screen.line(event.text);
+        break;
+      case "end":
+        this.#showEnd();
+        break;
+      case "failure":
+        screen.line(`error: ${event.message}`);
+        break;
+    }
+  }
+
+  #showPlan(event: Extract<TrainerEvent, { kind: "plan" }>): void {
+    const { plan, adapter, resumedFrom } = event;
+    const { screen } = this;
+    const kind = adapter.software ? "runs on the processor" : "GPU";
+    screen.line(
+      `${adapter.name} (${kind}): preset ${plan.preset}; for the other: deno task train --preset ` +
+        otherPreset(plan.preset),
+    );
+    const { layers, width, heads, context } = plan.model;
+    screen.line(
+      `model: ${count(event.parameters)} parameters (${layers} layers, width ${width}, ${heads} heads, ` +
+        `context ${context}, tokenizer ${plan.tokenizer})`,
+    );
+    screen.line(
+      `data: ${plan.data}, ${count(event.trainTokens)} tokens to train, ` +
+        `${count(event.validationTokens)} to validate`,
+    );
+    screen.line(
+      `run: ${plan.steps} steps of ${count(tokensPerStep(plan))} tokens, learning rate ` +
+        `${plan.learningRate}, seed ${plan.seed}` +
+        (resumedFrom > 0 ? `; goes on at step ${resumedFrom}` : ""),
+    );
+    this.#steps = plan.steps;
+    this.#resumedFrom = resumedFrom;
+  }
+
+  #showStep(event: StepEvent): void {
+    this.#losses.push([event.step, event.loss]);
+    this.#smoothed = SMOOTHING * this.#smoothed + (1 - SMOOTHING) * event.loss;
+    this.#weight = SMOOTHING * this.#weight + (1 - SMOOTHING);
+    this.#last = event;
+    if (this.screen.columns !== undefined) {
+      this.screen.status(this.#progress(event, this.screen.columns));
+    } else if (event.step === this.#resumedFrom + 1 || this.now() - this.#logged >= LOG_EVERY) {
+      this.#logged = this.now();
+      this.screen.line(this.#figures(event));
+    }
+  }
+
+  #figures(event: StepEvent): string {
+    const left = (this.#steps - event.step) * event.ms;
+    return `step ${`${event.step}`.padStart(`${this.#steps}`.length)}/${this.#steps}` +
+      ` | loss ${event.loss.toFixed(4)} (smoothed ${(this.#smoothed / this.#weight).toFixed(4)})` +
+      ` | lr ${event.learningRate.toExponential(2)} | norm ${event.gradNorm.toFixed(2)}` +
+      ` | ${count(Math.round(event.tokensPerSecond))} tok/s | ETA ${clock(left)}`;
+  }
+
+  #progress(event: StepEvent, columns: number): string {
+    const figures = this.#figures(event);
+    const room = Math.min(30, columns - figures.length - 4);
+    if (room < 5) return figures.slice(0, columns - 1);
+    const filled = Math.round(room * event.step / this.#steps);
+    return `${"█".repeat(filled)}${"░".repeat(room - filled)} ${figures}`;
+  }
+
+  #showEnd(): void {
+    if (!this.#last) return;
+    const { screen } = this;
+    screen.line(this.#figures(this.#last));
+    const picture = plot(this.#losses, Math.min(screen.columns ?? 80, 100), 10);
+    if (picture) screen.line(`loss by step\n${picture}`);
+  }
+}
+
+/** Shows a run to programs: one JSON object a line on `write`, what people want to know to `people`. */
+export class JsonReport implements Report {
+  constructor(private readonly write: (line: string) => void, private readonly people: Report) {}
+
+  show(event: TrainerEvent): void {
+    switch (event.kind) {
+      case "step": {
+        const { step, loss, learningRate: lr, gradNorm, tokensPerSecond, ms } = event;
+        this.write(JSON.stringify({ step, loss, lr, gradNorm, tokensPerSecond, ms }));
+        break;
+      }
+      case "validation":
+        this.write(JSON.stringify({ step: event.step, valLoss: event.loss }));
+        break;
+      case "sample":
+        this.write(JSON.stringify({ step: event.step, sample: event.text }));
+        break;
+      case "end":
+        break;
+      default:
+        this.people.show(event);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What the trainer's Worker and its client say to each other: plain data, so that a terminal, a file of JSON lines and
+ * a server can all drive a run and watch it. Times are in milliseconds, losses in nats.
+ *
+ * @module
+ */
+import type { RunPlan, TrainRequest } from "./run_options.ts";
+
+/** To the Worker. */
+export type TrainerCommand =
+  | { readonly kind: "start"; readonly request: TrainRequest }
+  /** Finish the step, save, end. */
+  | { readonly kind: "stop" };
+
+/** One optimizer step. */
+export interface StepEvent {
+  readonly kind: "step";
+  /** Counted from 1: the number of steps that are done. */
+  readonly step: number;
+  readonly loss: number;
+  readonly learningRate: number;
+  /** Global norm of the gradients before clipping. */
+  readonly gradNorm: number;
+  readonly tokensPerSecond: number;
+  /** Mean time of a step since the last drain of the ring. */
+  readonly ms: number;
+}
+
+/** From the Worker. */
+export type TrainerEvent =
+  | {
+    /** What will run, before it runs. */
+    readonly kind: "plan";
+    readonly plan: RunPlan;
+    readonly adapter: { readonly name: string; readonly software: boolean };
+    /** Parameters of the model. */
+    readonly parameters: number;
+    readonly trainTokens: number;
+    readonly validationTokens: number;
+    /** Steps that are done already, when a run goes on. */
+    readonly resumedFrom: number;
+  }
+  | {
+    /** The training programs are ready. */
+    readonly kind: "compiled";
+    readonly ms: number;
+    readonly kernels: number;
+    /** Kernel launches of one optimizer step. */
+    readonly dispatches: number;
+    /** Planned device memory. */
+    readonly peakBytes: number;
+  }
+  | StepEvent
+  | { readonly kind: "validation"; readonly step: number; readonly loss: number }
+  | { readonly kind: "sample"; readonly step: number; readonly text: string }
+  | { readonly kind: "checkpoint"; readonly step: number; readonly path: string }
+  /** Something that a user should know and the run survives. */
+  | { readonly kind: "notice"; readonly text: string }
+  | { readonly kind: "end"; readonly reason: "finished" | "stopped"; readonly step: number }
+  /** The run is over; `badInput` when the user can put it right. */
+  | { readonly kind: "failure"; readonly message: string; readonly badInput: boolean };

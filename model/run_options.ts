@@ -1,0 +1,172 @@
+/**
+ * What a training run is asked for, and what it will do: a {@link TrainRequest} leaves open whatever the user left
+ * out, a {@link RunPlan} has every number. The step between is a pure function of the request and the adapter's kind,
+ * so a command, a server and a test get the same plan from the same request.
+ *
+ * @module
+ */
+import {
+  BYTE_VOCABULARY,
+  GPT2_VOCABULARY,
+  type ModelConfig,
+  PRESET_NAMES,
+  type PresetName,
+  resolveConfig,
+} from "./config.ts";
+import { InputError } from "./errors.ts";
+
+/** Tokenizers by name. */
+export const TOKENIZER_NAMES = ["gpt2", "bytes"] as const;
+/** Name of a tokenizer. */
+export type TokenizerName = (typeof TOKENIZER_NAMES)[number];
+
+/** Compiler modes by name. */
+export const MODE_NAMES = ["fused", "eager"] as const;
+/** Name of a compiler mode. */
+export type ModeName = (typeof MODE_NAMES)[number];
+
+/** What a user asks for; whatever is left out is chosen by {@link planRun}. */
+export interface TrainRequest {
+  readonly preset?: PresetName;
+  readonly layers?: number;
+  readonly width?: number;
+  readonly heads?: number;
+  readonly context?: number;
+  readonly tokenizer?: TokenizerName;
+  /** `moby-dick`, `shakespeare` or `text:FILE`. */
+  readonly data?: string;
+  readonly steps?: number;
+  /** Sequences that pass through the model at once. */
+  readonly microBatch?: number;
+  /** Tokens of one optimizer step. */
+  readonly batchTokens?: number;
+  /** Peak learning rate. */
+  readonly learningRate?: number;
+  readonly seed?: number;
+  readonly mode?: ModeName;
+  /** Directory of the run. */
+  readonly out: string;
+  /** Go on from the newest checkpoint in `out`. */
+  readonly resume?: boolean;
+  /** Steps between validations; 0 for never. Likewise the next two. */
+  readonly evalEvery?: number;
+  readonly saveEvery?: number;
+  readonly sampleEvery?: number;
+}
+
+/** Everything that a run needs to know. Plain data: it travels to a Worker and lies beside a checkpoint. */
+export interface RunPlan {
+  readonly preset: PresetName;
+  readonly model: ModelConfig;
+  readonly tokenizer: TokenizerName;
+  readonly data: string;
+  readonly steps: number;
+  readonly microBatch: number;
+  /** Micro steps of one optimizer step. */
+  readonly accumulation: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  readonly mode: ModeName;
+  readonly evalEvery: number;
+  readonly saveEvery: number;
+  readonly sampleEvery: number;
+}
+
+/** Starting values of a preset, on a GPU and on a processor. */
+interface Defaults {
+  readonly steps: number;
+  readonly learningRate: number;
+  readonly microBatch: { readonly gpu: number; readonly cpu: number };
+  readonly accumulation: { readonly gpu: number; readonly cpu: number };
+}
+
+const one = { gpu: 1, cpu: 1 };
+
+/** Peak learning rates: GPT-3's for models of these sizes (Brown et al. 2020, table 2.1); nano's was measured. */
+const DEFAULTS: Readonly<Record<PresetName, Defaults>> = {
+  "nano": { steps: 300, learningRate: 2e-3, microBatch: { gpu: 8, cpu: 8 }, accumulation: one },
+  "gpt2": {
+    steps: 1000,
+    learningRate: 6e-4,
+    microBatch: { gpu: 4, cpu: 1 },
+    accumulation: { gpu: 4, cpu: 1 },
+  },
+  "gpt2-medium": {
+    steps: 1000,
+    learningRate: 3e-4,
+    microBatch: { gpu: 2, cpu: 1 },
+    accumulation: { gpu: 8, cpu: 1 },
+  },
+  "gpt2-large": {
+    steps: 1000,
+    learningRate: 2.5e-4,
+    microBatch: one,
+    accumulation: { gpu: 16, cpu: 1 },
+  },
+  "gpt2-xl": { steps: 1000, learningRate: 2e-4, microBatch: one, accumulation: { gpu: 16, cpu: 1 } },
+};
+
+/** The preset that suits an adapter: one that learns in two minutes on a processor, GPT-2 124M on a GPU. */
+export function presetFor(software: boolean): PresetName {
+  return software ? "nano" : "gpt2";
+}
+
+/** The tokenizer that a preset takes unless told otherwise. */
+export function tokenizerFor(preset: PresetName): TokenizerName {
+  return preset === "nano" ? "bytes" : "gpt2";
+}
+
+/**
+ * Fills in a request. `software` says whether the adapter runs on the processor.
+ *
+ * @throws {InputError} when the numbers do not fit together; nothing has been read or written by then.
+ */
+export function planRun(request: TrainRequest, software: boolean): RunPlan {
+  const preset = request.preset ?? presetFor(software);
+  const tokenizer = request.tokenizer ?? tokenizerFor(preset);
+  const { layers, width, heads, context } = request;
+  const vocabulary = tokenizer === "bytes" ? BYTE_VOCABULARY : GPT2_VOCABULARY;
+  const model = resolveConfig(preset, { layers, width, heads, context, vocabulary });
+  const defaults = DEFAULTS[preset];
+  const kind = software ? "cpu" : "gpu";
+  const microBatch = request.microBatch ?? defaults.microBatch[kind];
+  const steps = request.steps ?? defaults.steps;
+  return {
+    preset,
+    model,
+    tokenizer,
+    data: request.data ?? "moby-dick",
+    steps,
+    microBatch,
+    accumulation: request.batchTokens === undefined
+      ? defaults.accumulation[kind]
+      : accumulationFor(request.batchTokens, microBatch, model.context),
+    learningRate: request.learningRate ?? defaults.learningRate,
+    seed: request.seed ?? 1337,
+    mode: request.mode ?? "fused",
+    evalEvery: request.evalEvery ?? 50,
+    saveEvery: request.saveEvery ?? 100,
+    sampleEvery: request.sampleEvery ?? 100,
+  };
+}
+
+/** Tokens of one optimizer step. */
+export function tokensPerStep({ microBatch, accumulation, model }: RunPlan): number {
+  return microBatch * accumulation * model.context;
+}
+
+/** The preset to name to somebody who would rather have the other one. */
+export function otherPreset(preset: PresetName): PresetName {
+  return preset === PRESET_NAMES[0] ? "gpt2" : "nano";
+}
+
+function accumulationFor(batchTokens: number, microBatch: number, context: number): number {
+  const micro = microBatch * context;
+  if (batchTokens % micro === 0) return batchTokens / micro;
+  const near = Math.max(1, Math.round(batchTokens / micro)) * micro;
+  throw new InputError(
+    `--batch-tokens ${batchTokens}`,
+    `not a multiple of --micro-batch ${microBatch} x --context ${context} = ${micro} tokens`,
+    `take --batch-tokens ${near}, or another --micro-batch`,
+  );
+}
