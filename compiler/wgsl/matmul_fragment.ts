@@ -1,0 +1,249 @@
+/**
+ * What all matmul templates share: operands seen alike whichever axis is contiguous, fragments (what one step holds of
+ * an operand), the loop over depth, the multiply-accumulate statements and the store.
+ *
+ * Every position that reaches a hook is clamped or guarded: its first element lies inside the shape, so only the last
+ * elements of a vec4 may lie past the end. Elements past `depth` never enter the sum, whatever a load gives for them.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import { InternalError, LimitError } from "../errors.ts";
+import type { MatmulShape, TileHooks } from "./tile.ts";
+import type { Writer } from "./writer.ts";
+
+const COMPONENTS = ["x", "y", "z", "w"] as const;
+
+/** An operand with its rows or columns under one name: the outer axis, the one that is not summed. */
+export interface Operand {
+  readonly name: "a" | "b";
+  /** Elements along the outer axis: rows of A, columns of B. */
+  readonly extent: number;
+  /** The axis that the four elements of one load run along. */
+  readonly contiguous: "depth" | "outer";
+  /** Emits the load of the vec4 that starts at (outer, depth) of product `batch`. */
+  load(w: Writer, outer: string, depth: string): string;
+}
+
+/** Both operands of a product. */
+export function operandsOf(shape: MatmulShape, hooks: TileHooks): { a: Operand; b: Operand } {
+  const batch = "batch";
+  return {
+    a: {
+      name: "a",
+      extent: shape.rows,
+      contiguous: shape.aContiguous === "depth" ? "depth" : "outer",
+      load: (w, row, depth) => hooks.loadA(w, { batch, row, depth }),
+    },
+    b: {
+      name: "b",
+      extent: shape.cols,
+      contiguous: shape.bContiguous === "depth" ? "depth" : "outer",
+      load: (w, col, depth) => hooks.loadB(w, { batch, col, depth }),
+    },
+  };
+}
+
+/** Refuses a tile whose quads along a contiguous outer axis would not start at multiples of four. */
+export function checkTile(operand: Operand, tile: number): void {
+  if (operand.contiguous === "outer" && tile % 4 !== 0 && operand.extent > tile) {
+    throw new InternalError(`matmul: a tile of ${tile} cuts the vec4s of ${operand.name}`);
+  }
+}
+
+/** An outer index that stays inside the operand; `expression` itself when the tiles fit exactly. */
+export function clampOuter(operand: Operand, expression: string, tile: number): string {
+  if (operand.extent % tile === 0) return expression;
+  const last = operand.contiguous === "depth" ? operand.extent - 1 : (operand.extent - 1) & ~3;
+  return `min(${expression}, ${last}u)`;
+}
+
+/** `expression + offset` as WGSL, without the noise of adding nothing. */
+export function plus(expression: string, offset: number): string {
+  if (offset === 0) return expression;
+  return /^\d+u$/.test(expression) ? `${parseInt(expression) + offset}u` : `${expression} + ${offset}u`;
+}
+
+/**
+ * What one step holds of an operand, in static indices relative to the tile and to the step. `register(i, j)` names a
+ * vec4: quad `i` of the outer axis at depth `j`, or outer index `i` at quad `j` of the depth. It is asked for when a
+ * statement first needs it, and may emit statements.
+ */
+export class Fragment {
+  readonly #named = new Map<string, string>();
+
+  constructor(
+    private readonly name: string,
+    private readonly contiguous: "depth" | "outer",
+    private readonly register: (w: Writer, i: number, j: number) => string,
+  ) {}
+
+  /** The `f32` at (outer, depth). */
+  scalar(w: Writer, outer: number, depth: number): string {
+    return this.contiguous === "outer"
+      ? `${this.#register(w, outer >> 2, depth)}.${COMPONENTS[outer & 3]}`
+      : `${this.#register(w, outer, depth >> 2)}.${COMPONENTS[depth & 3]}`;
+  }
+
+  /** The `vec4<f32>` of outer indices 4 * quad to 4 * quad + 3 at one depth. */
+  quad(w: Writer, quad: number, depth: number): string {
+    if (this.contiguous === "outer") return this.#register(w, quad, depth);
+    return this.#once(`quad ${quad} ${depth}`, () => {
+      const elements = [0, 1, 2, 3].map((i) => this.scalar(w, 4 * quad + i, depth));
+      const name = `${this.name}_${quad}_k${depth}`;
+      w.line(`let ${name} = vec4(${elements.join(", ")});`);
+      return name;
+    });
+  }
+
+  #register(w: Writer, i: number, j: number): string {
+    return this.#once(`${i} ${j}`, () => this.register(w, i, j));
+  }
+
+  #once(key: string, make: () => string): string {
+    let name = this.#named.get(key);
+    if (name === undefined) this.#named.set(key, name = make());
+    return name;
+  }
+}
+
+/**
+ * Emits the loop over depth: `step(k, depths)` emits the statements of `depths` consecutive depths from `k`. Full steps
+ * share one loop; a remainder gets statements of its own, so that full steps pay nothing for it.
+ *
+ * @returns The loop's iterations.
+ * @throws {LimitError} when the target cannot run that many.
+ */
+export function emitDepthLoop(
+  w: Writer,
+  depth: number,
+  depthStep: number,
+  target: Capabilities,
+  step: (k: string, depths: number) => void,
+): number {
+  const full = Math.floor(depth / depthStep);
+  const rest = depth - full * depthStep;
+  if (full > target.maxLoopIterations) {
+    throw new LimitError("matmul's depth", "maxLoopIterations", full, target.maxLoopIterations);
+  }
+  if (full === 1) w.block("", () => step("0u", depthStep));
+  if (full > 1) {
+    const header = `for (var k = 0u; k < ${full * depthStep}u; k += ${depthStep}u)`;
+    w.block(header, () => step("k", depthStep));
+  }
+  if (rest > 0) w.block("", () => step(`${full * depthStep}u`, rest));
+  return full > 1 ? full : 0;
+}
+
+/** Name of the accumulator of four columns of a row, relative to the invocation's own tile. */
+export function accumulator(row: number, colQuad: number): string {
+  return `acc_${row}_${colQuad}`;
+}
+
+/** Declares an invocation's accumulators, all zero. */
+export function declareAccumulators(w: Writer, rows: number, colQuads: number): void {
+  for (let row = 0; row < rows; row++) {
+    for (let quad = 0; quad < colQuads; quad++) w.line(`var ${accumulator(row, quad)} = vec4<f32>();`);
+  }
+}
+
+/**
+ * An operand of which every invocation loads its own elements: granules of four neighbours (fewer when it owns fewer),
+ * which are `peers` granules apart, so that the invocations of a row or column of the workgroup share cache lines.
+ */
+export class OwnOperand {
+  readonly #positions: string[] = [];
+
+  /** `origin` names the invocation's first outer index, `count` how many it owns. */
+  constructor(w: Writer, private readonly operand: Operand, origin: string, count: number, peers: number) {
+    const step = operand.contiguous === "outer" ? 4 : 1;
+    for (let i = 0; i < count; i += step) {
+      const name = `${operand.name}Own_${i / step}`;
+      w.line(
+        `let ${name} = ${clampOuter(operand, plus(origin, ownOffset(i, count, peers)), count * peers)};`,
+      );
+      this.#positions.push(name);
+    }
+  }
+
+  /** Emits the loads of `depths` depths from `k`. */
+  load(w: Writer, k: string, depths: number): Fragment {
+    const { operand } = this;
+    const step = operand.contiguous === "outer" ? 1 : 4;
+    const name = (i: number, j: number) => `${operand.name}_${i}_${j}`;
+    for (let depth = 0; depth < depths; depth += step) {
+      this.#positions.forEach((position, i) => {
+        w.line(`let ${name(i, depth / step)} = ${operand.load(w, position, plus(k, depth))};`);
+      });
+    }
+    return new Fragment(operand.name, operand.contiguous, (_, i, j) => name(i, j));
+  }
+}
+
+/** Distance from an invocation's first outer index to its `i`-th of `count`, among `peers` invocations. */
+export function ownOffset(i: number, count: number, peers: number): number {
+  const granule = Math.min(4, count);
+  return Math.floor(i / granule) * granule * peers + i % granule;
+}
+
+/**
+ * Adds `depths` terms to every accumulator, `terms` of them in one statement. The axis that is outermost is the one
+ * whose operand is fetched as it is needed; the other's elements stay in registers.
+ */
+export function multiplyAdd(
+  w: Writer,
+  a: Fragment,
+  b: Fragment,
+  size: { readonly rows: number; readonly colQuads: number; readonly depths: number },
+  order: { readonly outermost: "rows" | "cols"; readonly terms: number },
+): void {
+  const emit = (row: number, quad: number, first: number) => {
+    const terms: string[] = [];
+    for (let depth = first; depth < Math.min(first + order.terms, size.depths); depth++) {
+      terms.push(`${a.scalar(w, row, depth)} * ${b.quad(w, quad, depth)}`);
+    }
+    w.line(`${accumulator(row, quad)} += ${terms.join(" + ")};`);
+  };
+  for (let first = 0; first < size.depths; first += order.terms) {
+    if (order.outermost === "rows") {
+      for (let row = 0; row < size.rows; row++) {
+        for (let quad = 0; quad < size.colQuads; quad++) emit(row, quad, first);
+      }
+    } else {
+      for (let quad = 0; quad < size.colQuads; quad++) {
+        for (let row = 0; row < size.rows; row++) emit(row, quad, first);
+      }
+    }
+  }
+}
+
+/** Where an invocation's own elements of the result lie, relative to the names `row` and `col`. */
+export interface OwnTile {
+  /** Rows and columns after which tiles repeat: the workgroup's or the subgroup's. */
+  readonly tileRows: number;
+  readonly tileCols: number;
+  readonly rows: number;
+  readonly colQuads: number;
+  /** Offsets of the tile's own row and column indices. */
+  readonly rowOffset: (row: number) => number;
+  readonly colOffset: (col: number) => number;
+}
+
+/** Stores the accumulators that start inside the result. */
+export function storeTile(w: Writer, shape: MatmulShape, hooks: TileHooks, tile: OwnTile): void {
+  const guard = (condition: string | undefined, body: () => void) =>
+    condition ? w.block(`if (${condition})`, body) : body();
+  const outside = (name: string, extent: number, size: number) =>
+    extent % size === 0 ? undefined : `${name} < ${extent}u`;
+  for (let r = 0; r < tile.rows; r++) {
+    const row = plus("row", tile.rowOffset(r));
+    guard(outside(row, shape.rows, tile.tileRows), () => {
+      for (let quad = 0; quad < tile.colQuads; quad++) {
+        const col = plus("col", tile.colOffset(4 * quad));
+        guard(outside(col, shape.cols, tile.tileCols), () => {
+          hooks.store(w, { batch: "batch", row, col }, accumulator(r, quad));
+        });
+      }
+    });
+  }
+}

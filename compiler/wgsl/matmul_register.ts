@@ -1,0 +1,73 @@
+/**
+ * The matmul without optional features: every invocation computes a tile of its own from vec4 loads. The fallback of
+ * software adapters without subgroup operations, where workgroup memory would cost more than it saves.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import {
+  checkTile,
+  declareAccumulators,
+  emitDepthLoop,
+  multiplyAdd,
+  operandsOf,
+  ownOffset,
+  OwnOperand,
+  storeTile,
+} from "./matmul_fragment.ts";
+import { emitTileIndex } from "./matmul_grid.ts";
+import type { RegisterSchedule } from "./matmul_schedule.ts";
+import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
+import { Writer } from "./writer.ts";
+
+/** Emits the product with a tile of `rows` by `cols` an invocation. */
+export function emitRegisterMatmul(
+  shape: MatmulShape,
+  schedule: RegisterSchedule,
+  hooks: TileHooks,
+  target: Capabilities,
+): TileKernel {
+  const { rows, cols, groupRows, groupCols, depthStep } = schedule;
+  const w = new Writer();
+  const { a, b } = operandsOf(shape, hooks);
+  const [tileRows, tileCols] = [rows * groupRows, cols * groupCols];
+  checkTile(a, rows);
+  checkTile(b, cols);
+  w.line(
+    `// Tile of an invocation: ${rows} rows x ${cols} columns; of the workgroup: ${tileRows} x ${tileCols}.`,
+  );
+  const workgroups = emitTileIndex(w, {
+    rowTiles: Math.ceil(shape.rows / tileRows),
+    colTiles: Math.ceil(shape.cols / tileCols),
+    batch: shape.batch,
+    band: schedule.band,
+    tilesPerGroup: 1,
+    tileInGroup: "0u",
+  }, target);
+  w.line(`let row = rowTile * ${tileRows}u + local.y * ${Math.min(4, rows)}u;`);
+  w.line(`let col = colTile * ${tileCols}u + local.x * 4u;`);
+  const aLoads = new OwnOperand(w, a, "row", rows, groupRows);
+  const bLoads = new OwnOperand(w, b, "col", cols, groupCols);
+  const size = { rows, colQuads: cols / 4 };
+  declareAccumulators(w, rows, size.colQuads);
+  const loopIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
+    const aFragment = aLoads.load(w, k, depths);
+    const bFragment = bLoads.load(w, k, depths);
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { outermost: "rows", terms: 4 });
+  });
+  storeTile(w, shape, hooks, {
+    tileRows,
+    tileCols,
+    ...size,
+    rowOffset: (row) => ownOffset(row, rows, groupRows),
+    colOffset: (col) => ownOffset(col, cols, groupCols),
+  });
+  return {
+    declarations: "",
+    body: w.toString(),
+    workgroupSize: [groupCols, groupRows, 1],
+    workgroups,
+    loopIterations,
+    workgroupBytes: 0,
+  };
+}

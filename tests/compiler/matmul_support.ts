@@ -1,0 +1,142 @@
+/**
+ * Runs emitted matmul kernels on the adapter over plain f32 buffers, with guard elements around every operand and the
+ * result, for the template's tests and its bench.
+ *
+ * @module
+ */
+import { type Capabilities, LAVAPIPE } from "../../compiler/capabilities.ts";
+import { emitMatmul, type MatmulSchedule } from "../../compiler/wgsl/matmul.ts";
+import { assembleModule } from "../../compiler/wgsl/module.ts";
+import type { MatmulShape, TileHooks, TileKernel } from "../../compiler/wgsl/tile.ts";
+
+/** Elements before and after an operand or the result, as many as keep vec4s aligned. */
+export const GUARD = 64;
+/** What guards of the result hold before the run and must hold after it. */
+export const POISON = 12_345;
+
+/** The four layouts by the letters BLAS uses: whether A and B are stored transposed. */
+export const LAYOUTS = ["NN", "NT", "TN", "TT"] as const;
+
+/** A shape from sizes and a layout. */
+export function matmulShape(
+  layout: (typeof LAYOUTS)[number],
+  rows: number,
+  cols: number,
+  depth: number,
+  batch = 1,
+): MatmulShape {
+  return {
+    batch,
+    rows,
+    cols,
+    depth,
+    aContiguous: layout[0] === "N" ? "depth" : "rows",
+    bContiguous: layout[1] === "T" ? "depth" : "cols",
+  };
+}
+
+/** A tensor [batch, outer, inner] in a flat array that starts with `GUARD` elements; vec4s when `inner` allows them. */
+class PlainTensor {
+  constructor(readonly binding: string, readonly outer: number, readonly inner: number) {}
+
+  get vectors(): boolean {
+    return this.inner % 4 === 0;
+  }
+
+  declaration(access: string): string {
+    return `var<storage, ${access}> ${this.binding}: array<${this.vectors ? "vec4<f32>" : "f32"}>`;
+  }
+
+  #index(batch: string, outer: string, inner: string): string {
+    const row = `((${batch}) * ${this.outer}u + (${outer}))`;
+    return this.vectors
+      ? `${row} * ${this.inner / 4}u + (${inner}) / 4u + ${GUARD / 4}u`
+      : `${row} * ${this.inner}u + (${inner}) + ${GUARD}u`;
+  }
+
+  load(batch: string, outer: string, inner: string): string {
+    const index = this.#index(batch, outer, inner);
+    if (this.vectors) return `${this.binding}[${index}]`;
+    return `vec4(${[0, 1, 2, 3].map((i) => `${this.binding}[${index} + ${i}u]`).join(", ")})`;
+  }
+
+  store(batch: string, outer: string, inner: string, value: string): string[] {
+    const index = this.#index(batch, outer, inner);
+    if (this.vectors) return [`${this.binding}[${index}] = ${value};`];
+    return ["x", "y", "z", "w"].map((component, i) =>
+      `if ((${inner}) + ${i}u < ${this.inner}u) { ${this.binding}[${index} + ${i}u] = ${value}.${component}; }`
+    );
+  }
+}
+
+/** The whole module of a plain product over bindings `aData`, `bData`, `cData`, and how to dispatch it. */
+export function plainMatmul(
+  shape: MatmulShape,
+  schedule: MatmulSchedule,
+  target: Capabilities = LAVAPIPE,
+): { wgsl: string; kernel: TileKernel } {
+  const { rows, cols, depth } = shape;
+  const a = shape.aContiguous === "depth"
+    ? new PlainTensor("aData", rows, depth)
+    : new PlainTensor("aData", depth, rows);
+  const b = shape.bContiguous === "depth"
+    ? new PlainTensor("bData", cols, depth)
+    : new PlainTensor("bData", depth, cols);
+  const c = new PlainTensor("cData", rows, cols);
+  const hooks: TileHooks = {
+    loadA: (_, at) =>
+      shape.aContiguous === "depth" ? a.load(at.batch, at.row, at.depth) : a.load(at.batch, at.depth, at.row),
+    loadB: (_, at) =>
+      shape.bContiguous === "depth" ? b.load(at.batch, at.col, at.depth) : b.load(at.batch, at.depth, at.col),
+    store: (w, at, value) => c.store(at.batch, at.row, at.col, value).forEach((line) => w.line(line)),
+  };
+  const kernel = emitMatmul(shape, schedule, hooks, target);
+  const wgsl = assembleModule({
+    name: "matmul",
+    about: [],
+    bindings: [a.declaration("read"), b.declaration("read"), c.declaration("read_write")],
+    declarations: kernel.declarations,
+    body: kernel.body,
+    workgroupSize: kernel.workgroupSize,
+  });
+  return { wgsl, kernel };
+}
+
+/** A device with the adapter's own limits and the features that the template may use, or undefined without adapter. */
+export async function openTestDevice(): Promise<GPUDevice | undefined> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) return undefined;
+  const { limits } = adapter;
+  return await adapter.requestDevice({
+    requiredFeatures: ["subgroups" as GPUFeatureName],
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    },
+  });
+}
+
+/** Records one dispatch of a module over three buffers. */
+export function dispatcher(
+  device: GPUDevice,
+  wgsl: string,
+  workgroups: readonly [number, number, number],
+  buffers: readonly GPUBuffer[],
+): (pass: GPUComputePassEncoder) => void {
+  const pipeline = device.createComputePipeline({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code: wgsl }), entryPoint: "matmul" },
+  });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+  });
+  return (pass) => {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(...workgroups);
+  };
+}
