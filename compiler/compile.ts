@@ -1,0 +1,199 @@
+/**
+ * The pipeline: graph in, program out. Pure and synchronous; every stage's result is kept for whoever wants to look.
+ *
+ *   graph -> decompose -> simplify -> split -> fuse -> assign storage -> lower -> order -> plan memory -> emit
+ *
+ * @module
+ */
+import type { Capabilities } from "./capabilities.ts";
+import { decompose } from "./decompose.ts";
+import { KernelSet } from "./emit.ts";
+import { fuse, type Fusion, type Mode } from "./fuse.ts";
+import { type Graph, sizeOf } from "./graph.ts";
+import { hashGraph, hashText } from "./hash.ts";
+import { type KernelIR, lowerWork } from "./lower_work.ts";
+import { OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
+import { type Placement, planMemory } from "./plan.ts";
+import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
+import { simplify } from "./simplify.ts";
+import { splitForTarget } from "./split.ts";
+import { bytesPerElement } from "./dtype.ts";
+import { rangeOf } from "./index_expr.ts";
+import { assignStorage, type Storage } from "./storage.ts";
+
+/** How to compile. */
+export interface CompileOptions {
+  /** `fused` by default; `eager` gives every op a kernel of its own. */
+  readonly mode?: Mode;
+  /** Name of the program in messages and listings. */
+  readonly name?: string;
+}
+
+/** Every stage of one compilation. */
+export interface Compilation {
+  readonly graph: Graph;
+  /** Without composites. */
+  readonly decomposed: Graph;
+  readonly simplified: Graph;
+  readonly fusion: Fusion;
+  readonly storage: Storage;
+  /** Kernel IR in execution order, with the id of the work that it computes. */
+  readonly kernels: readonly KernelIR[];
+  readonly order: readonly number[];
+  readonly placement: Placement;
+  readonly program: Program;
+}
+
+/**
+ * Compiles a traced graph for a target.
+ *
+ * @throws {LimitError} when a tensor or kernel cannot be made to fit the target, with the sizes.
+ */
+export function compileGraph(graph: Graph, target: Capabilities, options: CompileOptions = {}): Program {
+  return compileStages(graph, target, options).program;
+}
+
+/** Compiles and keeps every stage: what the inspector shows. */
+export function compileStages(graph: Graph, target: Capabilities, options: CompileOptions = {}): Compilation {
+  const { mode = "fused", name = "program" } = options;
+  const compileMs: Record<string, number> = {};
+  const timed = <T>(stage: string, run: () => T): T => {
+    const start = performance.now();
+    const result = run();
+    compileMs[stage] = performance.now() - start;
+    return result;
+  };
+  const decomposed = timed("decompose", () => decompose(graph, target));
+  const simplified = timed("simplify", () => simplify(splitForTarget(simplify(decomposed), target)));
+  const fusion = timed("fuse", () => fuse(simplified, target, mode));
+  const { storage, lowered, order } = timed("lower", () => settleStorage(fusion));
+  const kernels = order.map((id) => lowered[id]);
+  const placement = timed("plan", () => planMemory(storage, kernels, target));
+  const scalars = scalarsOf(simplified);
+  const scalarsBuffer = placement.buffers.length;
+  const set = new KernelSet(placement, scalars, scalarsBuffer, target);
+  timed("emit", () => {
+    order.forEach((id, position) => {
+      const { group } = storage.works[id];
+      set.add(ownedKernel(kernels[position], placement.owner), group ? group.id : -1);
+    });
+  });
+  const buffers: BufferPlan[] = [...placement.buffers];
+  if (scalars.length > 0) {
+    buffers.push({ kind: "scalars", name: "scalars", bytes: Math.ceil(scalars.length / 4) * 16 });
+  }
+  const program: Program = {
+    name,
+    hash: hashText(`${hashGraph(graph)} ${mode} ${JSON.stringify(target)}`),
+    kernels: set.kernels,
+    dispatches: set.dispatches,
+    buffers,
+    inputs: inputsOf(storage, placement),
+    outputs: outputsOf(storage, placement),
+    scalars,
+    memory: placement.memory,
+    compileMs,
+  };
+  return { graph, decomposed, simplified, fusion, storage, kernels, order, placement, program };
+}
+
+/**
+ * Assigns storage, giving up on writing a state over itself wherever a kernel would then read what it (or another) has
+ * already overwritten.
+ */
+function settleStorage(fusion: Fusion): { storage: Storage; lowered: KernelIR[]; order: number[] } {
+  const separate = new Set<string>();
+  for (;;) {
+    const storage = assignStorage(fusion, separate);
+    const lowered = storage.works.map((work) => lowerWork(storage, work));
+    const hazard = lowered.map((kernel) => overwritten(storage, kernel)).find((name) => name !== undefined);
+    if (hazard !== undefined && !separate.has(hazard)) {
+      separate.add(hazard);
+      continue;
+    }
+    const traffic = lowered.map(trafficOf);
+    try {
+      return { storage, lowered, order: orderWorks(storage, traffic) };
+    } catch (error) {
+      const stuck = error instanceof OrderCycle ? donatedBy(storage, traffic, error.works) : undefined;
+      if (stuck === undefined || separate.has(stuck)) throw error;
+      separate.add(stuck);
+    }
+  }
+}
+
+/** Name of a state that a kernel reads at other elements than those that it writes in the same place. */
+function overwritten(storage: Storage, kernel: KernelIR): string | undefined {
+  for (const store of kernel.body.stores) {
+    const root = storage.roots[store.tensor];
+    if (root.kind !== "state") continue;
+    const [first, last] = rangeOf(store.index);
+    const conflicts = (body: KernelIR["body"], inOperand: boolean) =>
+      body.instructions.some((load) => {
+        if (load.kind !== "load" || load.tensor !== root.id) return false;
+        const [low, high] = rangeOf(load.index);
+        if (high < first || low > last) return false;
+        return inOperand || load.index.key !== store.index.key || kernel.kind === "row" ||
+          kernel.kind === "column";
+      });
+    const operands = Object.values(kernel.operands);
+    if (conflicts(kernel.body, false) || operands.some(({ body }) => conflicts(body, true))) return root.name;
+  }
+  return undefined;
+}
+
+/** A state that one of the works overwrites. */
+function donatedBy(
+  storage: Storage,
+  traffic: readonly Traffic[],
+  works: readonly number[],
+): string | undefined {
+  for (const id of works) {
+    if (storage.works[id].copyOf !== undefined) continue;
+    for (const root of traffic[id].writes) {
+      if (storage.roots[root].kind === "state") return storage.roots[root].name;
+    }
+  }
+  return undefined;
+}
+
+/** The kernel with every root replaced by the one whose memory it uses. */
+function ownedKernel(kernel: KernelIR, owner: readonly number[]): KernelIR {
+  const bodies = [kernel.body, ...Object.values(kernel.operands).map((operand) => operand.body)];
+  for (const body of bodies) {
+    body.instructions.forEach((instruction, id) => {
+      if (instruction.kind === "load") {
+        body.instructions[id] = { ...instruction, tensor: owner[instruction.tensor] };
+      }
+    });
+    body.stores.forEach((store, i) => body.stores[i] = { ...store, tensor: owner[store.tensor] });
+  }
+  return kernel;
+}
+
+function scalarsOf(graph: Graph): ProgramScalar[] {
+  return graph.nodes
+    .filter((node) => node.op === "input" && node.attrs.role === "scalar")
+    .map((node, i) => ({ name: node.attrs.name as string, dtype: node.dtype, offset: i * 4 }));
+}
+
+function inputsOf(storage: Storage, placement: Placement): ProgramTensor[] {
+  return storage.fusion.graph.nodes
+    .filter((node) => node.op === "input" && node.attrs.role !== "scalar")
+    .map((node) => {
+      const root = storage.homes.get(node.id)!.root;
+      const size = sizeOf(node.shape) * bytesPerElement(node.dtype);
+      const { name } = node.attrs as { name: string };
+      return { name, shape: node.shape, dtype: node.dtype, range: { ...placement.at[root], size } };
+    });
+}
+
+function outputsOf(storage: Storage, placement: Placement): ProgramTensor[] {
+  const { graph } = storage.fusion;
+  return graph.outputs.map(({ name, node: id }) => {
+    const node = graph.nodes[id];
+    const { root } = storage.outputs.find((output) => output.name === name)!;
+    const size = sizeOf(node.shape) * bytesPerElement(node.dtype);
+    return { name, shape: node.shape, dtype: node.dtype, range: { ...placement.at[root], size } };
+  });
+}

@@ -1,0 +1,210 @@
+/**
+ * Kernel IR to kernels and dispatches: chooses windows that fit the bindings, generates the text, shares equal kernels,
+ * and checks every limit that Deno leaves unchecked, with the number and the limit in the message.
+ *
+ * @module
+ */
+import type { Capabilities } from "./capabilities.ts";
+import { bytesPerElement } from "./dtype.ts";
+import { InternalError, LimitError } from "./errors.ts";
+import { hashText } from "./hash.ts";
+import { type IndexExpr, rangeOf } from "./index_expr.ts";
+import type { Body } from "./kernel.ts";
+import type { KernelIR } from "./lower_work.ts";
+import { OPS } from "./ops/mod.ts";
+import { PHILOX_WGSL } from "./ops/leaves.ts";
+import type { Placement } from "./plan.ts";
+import { printKernel } from "./print_kernel.ts";
+import type { BufferRange, Dispatch, KernelSource, ProgramScalar } from "./program.ts";
+import { windowAxes, windowOf } from "./windows.ts";
+import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
+import type { KernelText } from "./wgsl/kernel_text.ts";
+import { emitLoops, vectorVariable } from "./wgsl/loops.ts";
+import { assembleModule } from "./wgsl/module.ts";
+import { emitProduct, matmulAccesses } from "./wgsl/products.ts";
+import { type Access, accessesOf, type Slot, Slots } from "./wgsl/slots.ts";
+
+/** Kernels shared by text, and the dispatches that launch them. */
+export class KernelSet {
+  readonly kernels: KernelSource[] = [];
+  readonly dispatches: Dispatch[] = [];
+  readonly #byText = new Map<string, number>();
+
+  constructor(
+    readonly placement: Placement,
+    readonly scalars: readonly ProgramScalar[],
+    readonly scalarsBuffer: number,
+    readonly target: Capabilities,
+  ) {}
+
+  /** Adds the dispatches of one kernel; `group` tells which fusion group it belongs to. */
+  add(kernel: KernelIR, group: number): void {
+    for (const part of this.#windows(kernel)) this.#launch(part.kernel, part.slots, group);
+  }
+
+  #slots(kernel: KernelIR): Slots {
+    const written = new Set(kernel.body.stores.map((store) => this.placement.at[store.tensor].buffer));
+    const exclusive = (root: number) => written.has(this.placement.at[root].buffer);
+    return new Slots(accessesFor(kernel), this.target, exclusive);
+  }
+
+  /** The kernel itself, or halves of it, again and again, until their bindings fit. */
+  #windows(kernel: KernelIR): { kernel: KernelIR; slots: Slots }[] {
+    const slots = this.#slots(kernel);
+    const tooLarge = this.#largest(slots);
+    if (!tooLarge) return [{ kernel, slots }];
+    let best: { first: KernelIR; rest: KernelIR; bytes: number } | undefined;
+    for (const { name, length, unit } of windowAxes(kernel)) {
+      const half = Math.ceil(length / 2 / unit) * unit;
+      if (half >= length) continue;
+      const first = windowOf(kernel, name, 0, half);
+      const most = Math.max(...this.#slots(first).list.map(bytesOf));
+      if (most >= (best?.bytes ?? bytesOf(tooLarge))) continue;
+      best = { first, rest: windowOf(kernel, name, half, length - half), bytes: most };
+    }
+    if (best) return [...this.#windows(best.first), ...this.#windows(best.rest)];
+    const bytes = bytesOf(tooLarge);
+    throw new LimitError(
+      `kernel ${kernel.title} reads or writes a tensor at scattered places; its binding`,
+      "maxStorageBufferBindingSize",
+      bytes,
+      this.target.maxBindingBytes,
+    );
+  }
+
+  #largest(slots: Slots): Slot | undefined {
+    return slots.list.find((slot) => bytesOf(slot) > this.target.maxBindingBytes);
+  }
+
+  #launch(kernel: KernelIR, slots: Slots, group: number): void {
+    const { target } = this;
+    const text = generate(kernel, slots, target);
+    this.#check(kernel, slots, text);
+    const usesScalars = /\bscalars\./.test(text.body);
+    const bindings = slots.declarations();
+    if (usesScalars) bindings.push("var<uniform> scalars: Scalars");
+    const philox = text.body.includes("philox(") ? PHILOX_WGSL : "";
+    const declarations = `${usesScalars ? this.#scalarsStruct() : ""}${philox}${text.declarations}`;
+    const ir = printKernel(kernel, slots);
+    const draft = { about: [kernel.title], bindings, body: text.body, workgroupSize: text.workgroupSize };
+    const anonymous = assembleModule({ ...draft, declarations, name: "main" });
+    let index = this.#byText.get(anonymous);
+    if (index === undefined) {
+      index = this.kernels.length;
+      this.#byText.set(anonymous, index);
+      const slug = kernel.title.replaceAll(/\W+/g, "_").slice(0, 40);
+      const name = `${kernel.kind}_${slug}_${hashText(anonymous).slice(0, 6)}`;
+      this.kernels.push({
+        name,
+        wgsl: assembleModule({ ...draft, declarations, name }),
+        bindings: [
+          ...slots.list.map((slot) => slot.write ? "read_write" as const : "read" as const),
+          ...(usesScalars ? ["uniform" as const] : []),
+        ],
+        workgroupSize: text.workgroupSize,
+        ir,
+        loopIterations: text.loopIterations,
+        workgroupBytes: text.workgroupBytes,
+      });
+    }
+    const ranges: BufferRange[] = slots.list.map((slot) => {
+      const { buffer, offset } = this.placement.at[slot.root];
+      return { buffer, offset: offset + slot.base * bytesPerElement(slot.dtype), size: bytesOf(slot) };
+    });
+    if (usesScalars) ranges.push({ buffer: this.scalarsBuffer, offset: 0, size: this.scalars.length * 4 });
+    this.dispatches.push({
+      kernel: index,
+      ranges,
+      workgroups: text.workgroups,
+      group,
+      bytes: trafficBytes(kernel, slots),
+      flops: flopsOf(kernel),
+    });
+  }
+
+  #scalarsStruct(): string {
+    const fields = this.scalars.map(({ name, dtype }) => `  ${name}: ${dtype === "bool" ? "u32" : dtype},\n`);
+    return `struct Scalars {\n${fields.join("")}}\n`;
+  }
+
+  #check(kernel: KernelIR, slots: Slots, text: KernelText): void {
+    const { target } = this;
+    const name = `kernel ${kernel.title}`;
+    const refuse = (limit: string, needed: number, allowed: number) => {
+      if (needed > allowed) throw new LimitError(name, limit, needed, allowed);
+    };
+    refuse("maxStorageBuffersPerShaderStage", slots.list.length, target.maxStorageBuffers);
+    refuse("maxLoopIterations", text.loopIterations, target.maxLoopIterations);
+    refuse("maxComputeWorkgroupStorageSize", text.workgroupBytes, target.maxWorkgroupBytes);
+    refuse(
+      "maxComputeInvocationsPerWorkgroup",
+      text.workgroupSize.reduce((a, b) => a * b),
+      target.maxInvocations,
+    );
+    for (const count of text.workgroups) {
+      refuse("maxComputeWorkgroupsPerDimension", count, target.maxWorkgroups);
+    }
+  }
+}
+
+/** Bytes of a slot's binding. */
+function bytesOf(slot: Slot): number {
+  return Math.ceil(slot.elements * bytesPerElement(slot.dtype) / 4) * 4;
+}
+
+function accessesFor(kernel: KernelIR): Access[] {
+  if (kernel.kind === "matmul") return matmulAccesses(kernel);
+  if (kernel.kind === "segment" || kernel.kind === "indexed") return indexedAccesses(kernel);
+  return accessesOf(kernel.body, vectorVariable(kernel));
+}
+
+function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+  switch (kernel.kind) {
+    case "matmul":
+      return emitProduct(kernel, slots, target);
+    case "segment":
+      return emitSegmentSum(kernel, slots, target);
+    case "indexed":
+      return emitIndexed(kernel, slots, target);
+    case "pointwise":
+    case "row":
+    case "column":
+      return emitLoops(kernel, slots, target);
+    default:
+      throw new InternalError(`no generator for ${kernel.kind}`);
+  }
+}
+
+/** Bytes that must move: each range that is read, and each that is written, once. */
+function trafficBytes(kernel: KernelIR, slots: Slots): number {
+  const count = (kind: "load" | "store", accesses: readonly { tensor: number; index: IndexExpr }[]) => {
+    const slotsSeen = new Set<string>();
+    let bytes = 0;
+    for (const { tensor, index } of accesses) {
+      const slot = slots.find(tensor, index);
+      if (slotsSeen.has(`${kind} ${slot.name}`)) continue;
+      slotsSeen.add(`${kind} ${slot.name}`);
+      const [low, high] = rangeOf(index);
+      bytes += (Math.max(0, high) - Math.max(0, low) + 1) * bytesPerElement(slot.dtype);
+    }
+    return bytes;
+  };
+  const bodies: Body[] = [kernel.body, ...Object.values(kernel.operands).map((operand) => operand.body)];
+  const loads = bodies.flatMap((body) =>
+    body.instructions.filter((instruction) => instruction.kind === "load")
+  ) as { tensor: number; index: IndexExpr }[];
+  return count("load", loads) + count("store", kernel.body.stores);
+}
+
+/** Floating-point operations: two for each multiply-add of a product, the op's cost for each pointwise op. */
+function flopsOf(kernel: KernelIR): number {
+  const pointwise = kernel.body.instructions.reduce((sum, instruction) => {
+    if (instruction.kind === "apply") return sum + (OPS[instruction.op].cost ?? 1);
+    return sum + (instruction.kind === "reduce" ? 1 : 0);
+  }, 0);
+  if (kernel.kind === "matmul") {
+    const { batch, rows, cols, depth } = kernel.sizes;
+    return batch * rows * cols * (2 * depth + pointwise);
+  }
+  return kernel.parallel * kernel.reduced * pointwise;
+}

@@ -1,0 +1,454 @@
+/**
+ * Fusion: cuts a simplified graph into groups, one kernel each, and says in words why each boundary is where it is.
+ *
+ * Nodes are visited in order. A pointwise node joins the group of a producer when it reads the producer's result at its
+ * own position (or, in a row group, at its own row): it becomes an epilogue. A row reduction joins a group over the same
+ * rows. Products, column reductions and indexed ops start groups of their own. Afterwards column reductions over the
+ * same rows are merged, and results that are cheaper to compute again than to keep are inlined into their readers. What
+ * is legal is decided here; what pays is priced by the constants in `cost.ts`.
+ *
+ * @module
+ */
+import type { Capabilities } from "./capabilities.ts";
+import { cheapInMatmul, cheapToRecompute, isSmallRead, MAX_PROLOGUE_LOADS } from "./cost.ts";
+import { bytesPerElement } from "./dtype.ts";
+import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
+import { isRowReduction, reductionDomain } from "./lower.ts";
+import { OPS } from "./ops/mod.ts";
+import { type Read, readsOf, type Relation } from "./reads.ts";
+
+/** What kind of kernel a group becomes. `concat` has none: its pieces are written in place by their own groups. */
+export type GroupKind = "pointwise" | "row" | "column" | "matmul" | "segment" | "indexed" | "concat";
+
+/** Nodes that are computed by one kernel. */
+export interface Group {
+  readonly id: number;
+  kind: GroupKind;
+  /** In graph order. */
+  nodes: NodeId[];
+  /** Positions computed independently: elements of a pointwise group, rows of a row group. */
+  parallel: number;
+  /** Elements reduced at each position; 1 if nothing is. */
+  reduced: number;
+  /** The product, segment sum or indexed op that a template computes. */
+  anchor?: NodeId;
+}
+
+/** A result that passes through memory, and why. */
+export interface Boundary {
+  readonly producer: NodeId;
+  readonly consumer: NodeId;
+  readonly reason: string;
+}
+
+/** The fuser's decisions. */
+export interface Fusion {
+  readonly graph: Graph;
+  readonly groups: readonly Group[];
+  /** Group of each node; -1 for views, leaves and nodes that live only inside other groups. */
+  readonly groupOf: readonly number[];
+  /** Nodes that may be computed again wherever they are read. */
+  readonly inline: ReadonlySet<NodeId>;
+  readonly boundaries: readonly Boundary[];
+}
+
+/** `eager`: one kernel for each op, views and literals apart. `fused`: everything in this file. */
+export type Mode = "eager" | "fused";
+
+/** Groups the nodes of a simplified graph without composites. */
+export function fuse(graph: Graph, target: Capabilities, mode: Mode): Fusion {
+  const fuser = new Fuser(graph, target);
+  fuser.form(mode);
+  return fuser.result();
+}
+
+class Fuser {
+  readonly #groups: (Group | undefined)[] = [];
+  readonly #groupOf: number[];
+  readonly #inline = new Set<NodeId>();
+  readonly #reads = new Map<NodeId, Read[]>();
+  readonly #readers = new Map<NodeId, Set<NodeId>>();
+  readonly #reasons = new Map<string, string>();
+
+  constructor(readonly graph: Graph, readonly target: Capabilities) {
+    this.#groupOf = new Array(graph.nodes.length).fill(-1);
+  }
+
+  form(mode: Mode): void {
+    for (const node of this.graph.nodes) {
+      const { class: opClass } = OPS[node.op];
+      if (opClass === "leaf" || (opClass === "movement" && node.op !== "concat")) continue;
+      if (mode === "fused" && this.#isFree(node)) {
+        this.#inline.add(node.id);
+        continue;
+      }
+      if (mode === "eager" || !this.#join(node)) this.#start(node);
+    }
+    if (mode === "eager") return;
+    this.#mergeColumns();
+    this.#recompute();
+  }
+
+  result(): Fusion {
+    const groups = this.#groups.filter((group) => group !== undefined);
+    return {
+      graph: this.graph,
+      groups,
+      groupOf: this.#groupOf,
+      inline: this.#inline,
+      boundaries: this.#boundaries(),
+    };
+  }
+
+  #readsOf(id: NodeId): Read[] {
+    let reads = this.#reads.get(id);
+    if (!reads) {
+      reads = readsOf(this.graph, id, (node) => this.#inline.has(node));
+      this.#reads.set(id, reads);
+    }
+    return reads;
+  }
+
+  /** A pointwise node that reads no large tensor costs nothing to compute wherever it is wanted. */
+  #isFree(node: Node): boolean {
+    if (OPS[node.op].class !== "pointwise") return false;
+    const size = sizeOf(node.shape);
+    const reads = readsOf(this.graph, node.id, (id) => id === node.id || this.#inline.has(id));
+    return reads.every((read) => isSmallRead(this.graph.nodes[read.tensor], size)) &&
+      cheapToRecompute(this.#costOf(node.id, () => false)) && size > 1;
+  }
+
+  /** Summed cost of a node and of the nodes that are expanded with it. */
+  #costOf(id: NodeId, expand: (id: NodeId) => boolean, seen = new Set<NodeId>()): number {
+    if (seen.has(id)) return 0;
+    seen.add(id);
+    const node = this.graph.nodes[id];
+    let cost = OPS[node.op].class === "pointwise" ? OPS[node.op].cost ?? 1 : 0;
+    for (const input of node.inputs) {
+      const { class: opClass } = OPS[this.graph.nodes[input].op];
+      if (opClass === "movement" || this.#inline.has(input) || expand(input)) {
+        cost += this.#costOf(input, expand, seen);
+      }
+    }
+    return cost;
+  }
+
+  #start(node: Node): void {
+    const { class: opClass } = OPS[node.op];
+    const size = sizeOf(node.shape);
+    let kind: GroupKind = "indexed";
+    let domain = { parallel: size, reduced: 1 };
+    if (node.op === "concat") kind = "concat";
+    else if (opClass === "pointwise" || node.op === "gather") kind = "pointwise";
+    else if (opClass === "contraction") kind = "matmul";
+    else if (node.op === "segmentSum") kind = "segment";
+    else if (opClass === "reduce") {
+      domain = reductionDomain(this.graph, node);
+      kind = isRowReduction(this.graph, node) ? "row" : "column";
+    }
+    const anchored = kind === "matmul" || kind === "segment" || kind === "indexed";
+    const id = this.#groups.length;
+    this.#groups.push({ id, kind, nodes: [node.id], ...domain, ...(anchored ? { anchor: node.id } : {}) });
+    this.#groupOf[node.id] = id;
+  }
+
+  /** Adds a node to the group of one of its producers, latest first. */
+  #join(node: Node): boolean {
+    const { class: opClass } = OPS[node.op];
+    if (opClass !== "pointwise" && opClass !== "reduce" && node.op !== "gather") return false;
+    if (opClass === "reduce" && !isRowReduction(this.graph, node)) return false;
+    const reads = this.#readsOf(node.id);
+    const producers = [...new Set(reads.map((read) => this.#groupOf[read.tensor]))]
+      .filter((id) => id >= 0)
+      .sort((a, b) => b - a);
+    for (const id of producers) {
+      const group = this.#groups[id]!;
+      const refusal = this.#refusal(node, group, reads);
+      if (refusal) {
+        this.#explain(group, node.id, reads, refusal);
+        continue;
+      }
+      this.#take(group, node);
+      for (const other of producers) if (other !== id) this.#mergeInto(other, id);
+      return true;
+    }
+    return false;
+  }
+
+  #take(group: Group, node: Node): void {
+    if (OPS[node.op].class === "reduce" && group.kind === "pointwise") {
+      Object.assign(group, reductionDomain(this.graph, node), { kind: "row" });
+    }
+    group.nodes.push(node.id);
+    this.#groupOf[node.id] = group.id;
+  }
+
+  /** Why `node` cannot be computed in `group`'s kernel, or undefined when it can. */
+  #refusal(node: Node, group: Group, reads: readonly Read[]): string | undefined {
+    const isReduce = OPS[node.op].class === "reduce";
+    if (group.kind === "indexed" || group.kind === "concat") return `${group.kind} kernels take no epilogue`;
+    let { kind, parallel, reduced } = group;
+    if (isReduce) {
+      const domain = reductionDomain(this.graph, node);
+      if (kind === "matmul" || kind === "segment") return `${kind} boundary: a tile does not hold whole rows`;
+      if (kind === "column") return "a row reduction does not run down columns";
+      if (kind === "pointwise") {
+        if (parallel !== domain.parallel * domain.reduced) return "different iteration spaces";
+        kind = "row";
+        ({ parallel, reduced } = domain);
+      } else if (parallel !== domain.parallel || reduced !== domain.reduced) return "rows of another length";
+    } else {
+      const size = sizeOf(node.shape);
+      const fits = size === parallel || (kind === "row" && size === parallel * reduced);
+      if (!fits) return "different iteration spaces";
+    }
+    for (const read of reads) {
+      if (this.#groupOf[read.tensor] !== group.id) continue;
+      if (!this.#aligned(node, read, { kind, parallel, reduced })) {
+        return isReduce || kind === "row"
+          ? "reads elements of other rows"
+          : "reads other elements than the one computed beside it: index mismatch";
+      }
+    }
+    const others = new Set(reads.map((read) => this.#groupOf[read.tensor]).filter((id) => id >= 0));
+    others.delete(group.id);
+    for (const other of others) {
+      if (this.#dependsOn(other, group.id)) return "would create a cycle";
+    }
+    return this.#tooManyBindings([...group.nodes, node.id]);
+  }
+
+  /** True when a read of a value of the group happens at the position at which the kernel computes that value. */
+  #aligned(
+    node: Node,
+    read: Read,
+    domain: { kind: GroupKind; parallel: number; reduced: number },
+  ): boolean {
+    const { parallel, reduced, kind } = domain;
+    const isReduce = OPS[node.op].class === "reduce";
+    const readerIsElement = isReduce || sizeOf(node.shape) === parallel * reduced;
+    const sourceSize = sizeOf(this.graph.nodes[read.tensor].shape);
+    if (kind !== "row") return read.relation.kind === "same";
+    if (!readerIsElement) return read.relation.kind === "same" && sourceSize === parallel;
+    if (sourceSize === parallel * reduced && read.relation.kind === "same") return true;
+    return sourceSize === parallel && read.relation.kind === "row" && read.relation.length === reduced;
+  }
+
+  #tooManyBindings(nodes: readonly NodeId[]): string | undefined {
+    const inside = new Set(nodes);
+    const tensors = new Set<NodeId>();
+    for (const id of nodes) {
+      for (const read of this.#readsOf(id)) if (!inside.has(read.tensor)) tensors.add(read.tensor);
+    }
+    const reduces = nodes.filter((id) => OPS[this.graph.nodes[id].op].class !== "pointwise").length;
+    const needed = tensors.size + Math.max(1, reduces) + 1;
+    const allowed = this.target.maxStorageBuffers;
+    return needed > allowed ? `would need ${needed} bindings of ${allowed}` : undefined;
+  }
+
+  #depsOf(id: number): Set<number> {
+    const deps = new Set<number>();
+    for (const node of this.#groups[id]!.nodes) {
+      for (const read of this.#readsOf(node)) {
+        const other = this.#groupOf[read.tensor];
+        if (other >= 0 && other !== id) deps.add(other);
+      }
+    }
+    return deps;
+  }
+
+  /** True when group `late` needs, directly or not, a result of group `early`. */
+  #dependsOn(late: number, early: number, skipDirect = false): boolean {
+    const oldest = this.#groups[early]!.nodes[0];
+    const seen = new Set<number>();
+    const stack = [...this.#depsOf(late)].filter((id) => !skipDirect || id !== early);
+    while (stack.length > 0) {
+      const id = stack.pop()!;
+      if (id === early) return true;
+      if (seen.has(id)) continue;
+      seen.add(id);
+      const { nodes } = this.#groups[id]!;
+      if (nodes[nodes.length - 1] < oldest) continue;
+      stack.push(...this.#depsOf(id));
+    }
+    return false;
+  }
+
+  /** Moves all nodes of group `from` into group `into`, if one kernel can compute both. */
+  #mergeInto(from: number, into: number): void {
+    const a = this.#groups[from]!;
+    const b = this.#groups[into]!;
+    const loops = ["pointwise", "row"];
+    if (!loops.includes(a.kind) || !loops.includes(b.kind)) return;
+    const kind = a.kind === "row" || b.kind === "row" ? "row" : "pointwise";
+    const { parallel, reduced } = a.kind === "row" ? a : b;
+    const other = a.kind === "row" ? b : a;
+    if (other.kind === "row" && (other.parallel !== parallel || other.reduced !== reduced)) return;
+    if (other.kind === "pointwise" && other.parallel !== parallel * reduced && other.parallel !== parallel) {
+      return;
+    }
+    const domain = { kind: kind as GroupKind, parallel, reduced };
+    for (const [reader, source] of [[a, b], [b, a]]) {
+      for (const id of reader.nodes) {
+        for (const read of this.#readsOf(id)) {
+          if (this.#groupOf[read.tensor] !== source.id) continue;
+          if (!this.#aligned(this.graph.nodes[id], read, domain)) return;
+        }
+      }
+    }
+    if (this.#dependsOn(into, from, true) || this.#dependsOn(from, into, true)) return;
+    const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
+    if (this.#tooManyBindings(nodes)) return;
+    Object.assign(b, domain, { nodes });
+    for (const id of a.nodes) this.#groupOf[id] = b.id;
+    this.#groups[from] = undefined;
+  }
+
+  /** Column reductions over the same rows that share a tensor become one kernel: the tensor is read once. */
+  #mergeColumns(): void {
+    const columns = this.#groups.filter((group) => group?.kind === "column");
+    for (let i = 0; i < columns.length; i++) {
+      for (let j = i + 1; j < columns.length; j++) {
+        const a = columns[i];
+        const b = columns[j];
+        if (!a || !b || a.parallel !== b.parallel || a.reduced !== b.reduced) continue;
+        const tensors = new Set(a.nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
+        const shared = b.nodes.some((id) => this.#readsOf(id).some((read) => tensors.has(read.tensor)));
+        if (!shared || this.#dependsOn(a.id, b.id) || this.#dependsOn(b.id, a.id)) continue;
+        const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
+        if (this.#tooManyBindings(nodes)) continue;
+        a.nodes = nodes;
+        for (const id of b.nodes) this.#groupOf[id] = a.id;
+        this.#groups[b.id] = undefined;
+        columns[j] = undefined;
+      }
+    }
+  }
+
+  /** Inlines results into their readers where that moves fewer bytes than storing and loading them. */
+  #recompute(): void {
+    for (const node of this.graph.nodes) if (this.#groupOf[node.id] >= 0) this.#registerReads(node.id);
+    const wanted = new Set(this.graph.outputs.map((output) => output.node));
+    for (const id of this.#movedOutOf(wanted)) wanted.add(id);
+    for (let id = this.graph.nodes.length - 1; id >= 0; id--) {
+      const node = this.graph.nodes[id];
+      if (this.#groupOf[id] < 0 || OPS[node.op].class !== "pointwise" || wanted.has(id)) continue;
+      const readers = this.#readersOf(id);
+      if (readers.length > 0) this.#tryInline(node, readers);
+    }
+  }
+
+  /** Nodes that reach an output or a concat through views alone: they are stored whatever happens. */
+  #movedOutOf(outputs: ReadonlySet<NodeId>): NodeId[] {
+    const roots = [...outputs];
+    for (const node of this.graph.nodes) if (node.op === "concat") roots.push(...node.inputs);
+    return roots.map((id) => {
+      let node = this.graph.nodes[id];
+      while (OPS[node.op].class === "movement" && node.op !== "concat") {
+        node = this.graph.nodes[node.inputs[0]];
+      }
+      return node.id;
+    });
+  }
+
+  /** Nodes of other groups that read node `id` from memory. */
+  #readersOf(id: NodeId): NodeId[] {
+    const own = this.#groupOf[id];
+    return [...this.#readers.get(id) ?? []].filter((reader) => this.#groupOf[reader] !== own);
+  }
+
+  #registerReads(reader: NodeId): void {
+    for (const { tensor } of this.#readsOf(reader)) {
+      const readers = this.#readers.get(tensor);
+      if (readers) readers.add(reader);
+      else this.#readers.set(tensor, new Set([reader]));
+    }
+  }
+
+  #refreshReads(reader: NodeId): void {
+    for (const { tensor } of this.#readsOf(reader)) this.#readers.get(tensor)?.delete(reader);
+    this.#reads.delete(reader);
+    this.#registerReads(reader);
+  }
+
+  #tryInline(node: Node, readers: readonly NodeId[]): void {
+    const own = this.#groupOf[node.id];
+    const stored = (id: NodeId) => this.#groupOf[id] !== own || this.#readersOf(id).length > 0;
+    const expanded = new Set<NodeId>([node.id]);
+    const expand = (id: NodeId): boolean => {
+      if (id === node.id || this.#inline.has(id)) return true;
+      if (OPS[this.graph.nodes[id].op].class !== "pointwise" || stored(id)) return false;
+      expanded.add(id);
+      return true;
+    };
+    const leaves = readsOf(this.graph, node.id, expand).map((read) => read.tensor);
+    const size = sizeOf(node.shape);
+    for (const leaf of leaves) {
+      const unstored = this.#groupOf[leaf] === own && !stored(leaf);
+      if (unstored && !isSmallRead(this.graph.nodes[leaf], size)) return;
+    }
+    const cost = this.#costOf(node.id, (id) => expanded.has(id));
+    const big = leaves.filter((leaf) => !isSmallRead(this.graph.nodes[leaf], size));
+    const groups = new Set(readers.map((reader) => this.#groupOf[reader]));
+    let extra = 0;
+    for (const group of groups) {
+      const { kind, nodes } = this.#groups[group]!;
+      if (kind === "indexed" || kind === "segment" || kind === "concat") return;
+      if (kind === "matmul" ? !cheapInMatmul(cost, big.length) : !cheapToRecompute(cost)) return;
+      if (big.length > MAX_PROLOGUE_LOADS) return;
+      const known = new Set(nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
+      for (const leaf of big) if (!known.has(leaf)) extra += byteSize(this.graph.nodes[leaf]);
+      const added = leaves.filter((leaf) => !known.has(leaf)).length;
+      if (known.size + added + 1 > this.target.maxStorageBuffers) return;
+    }
+    if (extra > byteSize(node) * (1 + groups.size)) return;
+    for (const id of expanded) this.#inline.add(id);
+    for (const reader of readers) this.#refreshReads(reader);
+  }
+
+  #explain(group: Group, consumer: NodeId, reads: readonly Read[], reason: string): void {
+    for (const read of reads) {
+      if (this.#groupOf[read.tensor] === group.id) this.#reasons.set(`${read.tensor} ${consumer}`, reason);
+    }
+  }
+
+  #boundaries(): Boundary[] {
+    const boundaries: Boundary[] = [];
+    for (const node of this.graph.nodes) {
+      const own = this.#groupOf[node.id];
+      if (own < 0) continue;
+      for (const { tensor, relation } of this.#readsOf(node.id)) {
+        const other = this.#groupOf[tensor];
+        if (other < 0 || other === own) continue;
+        const reason = this.#reasons.get(`${tensor} ${node.id}`) ??
+          defaultReason(this.#groups[own]!, this.#groups[other]!, relation);
+        boundaries.push({ producer: tensor, consumer: node.id, reason });
+      }
+    }
+    return boundaries;
+  }
+}
+
+function byteSize(node: Node): number {
+  return sizeOf(node.shape) * bytesPerElement(node.dtype);
+}
+
+/** Why a result passes through memory when no attempt to fuse was made. */
+function defaultReason(consumer: Group, producer: Group, relation: Relation): string {
+  if (producer.kind === "concat") return "reads the assembled tensor, whose pieces come from several kernels";
+  switch (consumer.kind) {
+    case "matmul":
+      return "matmul boundary: an operand is read many times, so it is computed once";
+    case "column":
+      return "a column reduction reads whole columns";
+    case "segment":
+    case "indexed":
+      return "an indexed op reads elements that other invocations computed";
+    case "concat":
+      return "written in place as a piece of the concatenation";
+    default:
+      return relation.kind === "other"
+        ? "reads other elements than the one computed beside it: index mismatch"
+        : "joined a later producer's group";
+  }
+}

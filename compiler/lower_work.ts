@@ -1,0 +1,172 @@
+/**
+ * Turns a work (a fusion group or a copy) into the Kernel IR of one kernel: the body of a loop, or the operands and the
+ * epilogue of a template. Loads and stores name allocations and their elements.
+ *
+ * @module
+ */
+import { InternalError } from "./errors.ts";
+import type { GroupKind } from "./fuse.ts";
+import { type Graph, type Node, sizeOf } from "./graph.ts";
+import {
+  add,
+  constantIndex,
+  floorDiv,
+  type IndexExpr,
+  linearize,
+  modulo,
+  unravel,
+  variable,
+} from "./index_expr.ts";
+import { Body, type ValueId } from "./kernel.ts";
+import { elementPosition, type Locate, Lowering } from "./lower.ts";
+import { matmulOperands, matmulPosition, matmulSizes } from "./reads.ts";
+import type { Storage, Work } from "./storage.ts";
+
+/** A value that a template reads for itself, with its own body. */
+export interface Operand {
+  readonly body: Body;
+  readonly value: ValueId;
+}
+
+/** Kernel IR of one kernel. */
+export interface KernelIR {
+  readonly kind: Exclude<GroupKind, "concat">;
+  /** What it computes, in the ops' names. */
+  readonly title: string;
+  /** Range of `p`; for a product, all its elements. */
+  readonly parallel: number;
+  /** Range of `r`. */
+  readonly reduced: number;
+  /** Loop body, or the epilogue of a template. */
+  readonly body: Body;
+  /** What a template reads: A and B of a product; updates, order and offsets of a segment sum; an indexed op's input. */
+  readonly operands: Readonly<Record<string, Operand>>;
+  /** Sizes of a product, or of an indexed op. */
+  readonly sizes: Readonly<Record<string, number>>;
+  /** Op of an indexed kernel. */
+  readonly op?: string;
+}
+
+/** Builds the Kernel IR of a work. */
+export function lowerWork(storage: Storage, work: Work): KernelIR {
+  const { graph } = storage.fusion;
+  if (work.copyOf !== undefined) return lowerRootCopy(storage, work, work.copyOf);
+  const { group } = work;
+  const members = new Set(group?.nodes ?? []);
+  const computed = (node: Node) => members.has(node.id) || storage.fusion.inline.has(node.id);
+  const locate: Locate = (node, index) => {
+    const home = storage.homes.get(node.id);
+    if (!home) throw new InternalError(`%${node.id} (${node.op}) is loaded but has no home`);
+    return { tensor: home.root, index: home.map(index) };
+  };
+  const kind = group?.kind ?? "pointwise";
+  if (kind === "concat") throw new InternalError("a concatenation has no kernel");
+  const domain = group
+    ? { parallel: group.parallel, reduced: group.reduced }
+    : { parallel: sizeOf(graph.nodes[work.stores[0].node].shape), reduced: 1 };
+  const body = new Body();
+  const lowering = new Lowering(graph, body, computed, domain, locate);
+  const anchor = group?.anchor === undefined ? undefined : graph.nodes[group.anchor];
+  const operandOf = (id: number, index: readonly IndexExpr[]): Operand => {
+    const inner = new Body();
+    const value = new Lowering(graph, inner, computed, { parallel: 1, reduced: 1 }, locate).value(id, index);
+    return { body: inner, value };
+  };
+
+  let operands: Record<string, Operand> = {};
+  let sizes: Record<string, number> = {};
+  if (kind === "matmul") {
+    const [a, b] = matmulOperands(graph, anchor!);
+    operands = { a: operandOf(anchor!.inputs[0], a), b: operandOf(anchor!.inputs[1], b) };
+    sizes = matmulSizes(graph, anchor!);
+  } else if (kind === "segment") {
+    ({ operands, sizes } = segmentOperands(graph, anchor!, operandOf));
+  } else if (kind === "indexed") {
+    const [input] = anchor!.inputs;
+    const length = graph.nodes[input].shape[0];
+    sizes = { length, size: domain.parallel };
+    operands = {
+      own: operandOf(input, [variable("p", length)]),
+      other: operandOf(input, [variable("j", length)]),
+    };
+  }
+
+  for (const { node: id, homes } of work.stores) {
+    const node = graph.nodes[id];
+    const size = sizeOf(node.shape);
+    const position = kind === "matmul"
+      ? matmulPosition(graph, anchor!)
+      : kind === "row" && size === domain.parallel * domain.reduced
+      ? elementPosition(domain)
+      : variable("p", size);
+    const index = unravel(position, node.shape);
+    const value = lowering.value(id, index);
+    for (const home of homes) {
+      body.stores.push({ tensor: home.root, index: home.map(index), value, dtype: node.dtype });
+    }
+  }
+  const op = kind === "indexed" ? { op: anchor!.op } : {};
+  return { kind, title: titleOf(graph, work), ...domain, body, operands, sizes, ...op };
+}
+
+function segmentOperands(
+  graph: Graph,
+  anchor: Node,
+  operandOf: (id: number, index: readonly IndexExpr[]) => Operand,
+) {
+  const [updates, order, offsets] = anchor.inputs;
+  const [rows, ...rest] = anchor.shape;
+  const width = sizeOf(rest);
+  const count = graph.nodes[updates].shape[0];
+  const p = variable("p", rows * width);
+  const column = unravel(modulo(p, width), rest);
+  const row = floorDiv(p, width);
+  return {
+    sizes: { rows, width, count },
+    operands: {
+      updates: operandOf(updates, [variable("j", count), ...column]),
+      order: operandOf(order, [variable("t", count)]),
+      start: operandOf(offsets, [row]),
+      end: operandOf(offsets, [add(row, constantIndex(1))]),
+    },
+  };
+}
+
+function lowerRootCopy(storage: Storage, work: Work, from: number): KernelIR {
+  const root = storage.roots[from];
+  const [{ homes: [home] }] = work.stores;
+  const body = new Body();
+  const p = variable("p", root.elements);
+  const value = body.add({ kind: "load", tensor: from, index: p, dtype: root.dtype });
+  const node = storage.fusion.graph.nodes[work.stores[0].node];
+  const index = home.map(unravel(linearize([p], [root.elements]), node.shape));
+  body.stores.push({ tensor: home.root, index, value, dtype: root.dtype });
+  const title = `copy to ${storage.roots[home.root].name}`;
+  return {
+    kind: "pointwise",
+    title,
+    parallel: root.elements,
+    reduced: 1,
+    body,
+    operands: {},
+    sizes: {},
+  };
+}
+
+const TITLE_OPS = 5;
+
+/** A short name from the ops of a group, such as `matmul+add+tanh`. */
+function titleOf(graph: Graph, work: Work): string {
+  if (!work.group) return "copy";
+  const names: string[] = [];
+  for (const id of work.group.nodes) {
+    const { op } = graph.nodes[id];
+    if (names[names.length - 1] !== op) names.push(op);
+  }
+  if (work.group.anchor !== undefined) {
+    const anchor = graph.nodes[work.group.anchor].op;
+    names.sort((a, b) => Number(b === anchor) - Number(a === anchor));
+  }
+  const shown = names.slice(0, TITLE_OPS).join("+");
+  return names.length > TITLE_OPS ? `${shown}+${names.length - TITLE_OPS} more` : shown;
+}

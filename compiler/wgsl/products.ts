@@ -1,0 +1,67 @@
+/**
+ * Joins the matmul template to Kernel IR: its hooks evaluate the operands' bodies (views, casts, any prologue) and the
+ * epilogue's body with its stores.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import { InternalError } from "../errors.ts";
+import type { KernelIR, Operand } from "../lower_work.ts";
+import { contiguity } from "../lower.ts";
+import { Emitter, splat, storeAll } from "./expression.ts";
+import type { KernelText } from "./kernel_text.ts";
+import { chooseMatmulSchedule, emitMatmul } from "./matmul.ts";
+import { type Access, accessesOf, type Slots } from "./slots.ts";
+import type { MatmulShape } from "./tile.ts";
+import type { Writer } from "./writer.ts";
+
+/** Shape of a product and the axes along which its operands are contiguous. */
+export function matmulShape(kernel: KernelIR): MatmulShape {
+  const { batch, rows, cols, depth } = kernel.sizes;
+  const { a, b } = kernel.operands;
+  return {
+    batch,
+    rows,
+    cols,
+    depth,
+    aContiguous: contiguity(a.body, "k") >= contiguity(a.body, "m") ? "depth" : "rows",
+    bContiguous: contiguity(b.body, "k") >= contiguity(b.body, "n") ? "depth" : "cols",
+  };
+}
+
+/** All accesses of a product's kernel. */
+export function matmulAccesses(kernel: KernelIR): Access[] {
+  const { aContiguous, bContiguous } = matmulShape(kernel);
+  return [
+    ...accessesOf(kernel.operands.a.body, aContiguous === "depth" ? "k" : "m"),
+    ...accessesOf(kernel.operands.b.body, bContiguous === "depth" ? "k" : "n"),
+    ...accessesOf(kernel.body, "n"),
+  ];
+}
+
+/** Emits a product with its prologues and epilogue. */
+export function emitProduct(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+  const shape = matmulShape(kernel);
+  const schedule = chooseMatmulSchedule(shape, target);
+  const load = (operand: Operand, vector: string, names: Record<string, string>) => (w: Writer) => {
+    const context = { body: operand.body, slots, vector, names: new Map(Object.entries(names)) };
+    const { text, lanes } = new Emitter(context).value(w, operand.value);
+    return lanes === 4 ? text : splat(text, 4, "f32");
+  };
+  const { a, b } = kernel.operands;
+  const result = kernel.body.instructions.findIndex((instruction) => instruction.kind === "result");
+  if (result < 0) throw new InternalError("a product's epilogue does not use the product");
+  return emitMatmul(shape, schedule, {
+    loadA: (w, { batch, row, depth }) =>
+      load(a, shape.aContiguous === "depth" ? "k" : "m", { z: batch, m: row, k: depth })(w),
+    loadB: (w, { batch, col, depth }) =>
+      load(b, shape.bContiguous === "depth" ? "k" : "n", { z: batch, n: col, k: depth })(w),
+    store: (w, { batch, row, col }, value) => {
+      const names = new Map([["z", batch], ["m", row], ["n", col]]);
+      const limit = shape.cols % 4 === 0 ? {} : { limit: shape.cols };
+      const emitter = new Emitter({ body: kernel.body, slots, vector: "n", names, ...limit });
+      emitter.define(result, { text: value, lanes: 4 });
+      storeAll(w, emitter, kernel.body.stores);
+    },
+  }, target);
+}

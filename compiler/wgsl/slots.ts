@@ -1,0 +1,151 @@
+/**
+ * Bindings of one kernel. Every access of its bodies is known before any text is written, so a slot can cover just the
+ * range of the allocation that is touched (which keeps each binding under the adapter's limit, and makes the kernels of
+ * equal layers equal text), and can be declared as vec4 when accesses allow it.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import { bytesPerElement, type DType } from "../dtype.ts";
+import { InternalError } from "../errors.ts";
+import { add, alignmentOf, constantIndex, type IndexExpr, laneStep, rangeOf } from "../index_expr.ts";
+import { type Body, isValueName } from "../kernel.ts";
+import { variablesOf } from "../index_expr.ts";
+
+/** One load or store before text exists. */
+export interface Access {
+  readonly root: number;
+  readonly index: IndexExpr;
+  readonly dtype: DType;
+  /** Variable that runs over four neighbours, or "" for scalar code. */
+  readonly vector: string;
+  readonly write: boolean;
+}
+
+/** A binding: a range of a root, in elements. */
+export interface Slot {
+  readonly name: string;
+  readonly root: number;
+  readonly dtype: DType;
+  readonly base: number;
+  readonly elements: number;
+  /** Declared as an array of vec4. */
+  readonly wide: boolean;
+  readonly write: boolean;
+}
+
+/** All accesses of a body. */
+export function accessesOf(body: Body, vector: string): Access[] {
+  const accesses: Access[] = [];
+  for (const instruction of body.instructions) {
+    if (instruction.kind !== "load") continue;
+    const { tensor: root, index, dtype } = instruction;
+    accesses.push({ root, index, dtype, vector, write: false });
+  }
+  for (const { tensor: root, index, dtype } of body.stores) {
+    accesses.push({ root, index, dtype, vector, write: true });
+  }
+  return accesses;
+}
+
+/** How an access moves over four neighbours, given the base of its slot: one vec4, one element, or four of them. */
+export function stepOf(index: IndexExpr, vector: string, base = 0): "same" | "next" | "other" {
+  if (vector === "") return "same";
+  // A gathered index may differ from lane to lane.
+  if ([...variablesOf(index)].some(isValueName)) return laneStep(index, vector) === "same" ? "same" : "other";
+  const step = laneStep(index, vector);
+  if (step !== "next") return step;
+  return alignmentOf(add(index, constantIndex(-base)), vector) % 4 === 0 ? "next" : "other";
+}
+
+/** Collects accesses into slots. */
+export class Slots {
+  readonly list: Slot[] = [];
+
+  /** @param written Roots that the dispatch writes through a binding of the same buffer: their slots are read_write. */
+  constructor(accesses: readonly Access[], target: Capabilities, exclusive: (root: number) => boolean) {
+    const byRoot = new Map<number, Access[]>();
+    for (const access of accesses) {
+      const known = byRoot.get(access.root);
+      if (known) known.push(access);
+      else byRoot.set(access.root, [access]);
+    }
+    for (const [root, all] of byRoot) {
+      for (const cluster of clusters(all, target)) this.#add(root, cluster, target, exclusive(root));
+    }
+  }
+
+  #add(root: number, cluster: readonly Access[], target: Capabilities, write: boolean): void {
+    const { dtype } = cluster[0];
+    const width = bytesPerElement(dtype);
+    const unit = target.bindingAlignment / width;
+    const [low, high] = spanOf(cluster);
+    const base = Math.floor(Math.max(0, low) / unit) * unit;
+    const steps = cluster.map((access) => stepOf(access.index, access.vector, base));
+    const wide = steps.includes("next");
+    const elements = wide ? Math.ceil((high + 1 - base) / 4) * 4 : high + 1 - base;
+    const name = `t${this.list.length}`;
+    this.list.push({ name, root, dtype, base, elements, wide, write });
+  }
+
+  /** The slot that covers an access. */
+  find(root: number, index: IndexExpr): Slot {
+    const [low, high] = rangeOf(index);
+    const slot =
+      this.list.find((other) =>
+        other.root === root && other.base <= Math.max(0, low) && high < other.base + other.elements
+      ) ?? this.list.find((other) => other.root === root);
+    if (!slot) throw new InternalError(`no binding covers root ${root}`);
+    return slot;
+  }
+
+  /** Declarations in binding order. */
+  declarations(): string[] {
+    return this.list.map(({ name, dtype, wide, write }) => {
+      const element = storageType(dtype);
+      return `var<storage, ${write ? "read_write" : "read"}> ${name}: array<${
+        wide ? `vec4<${element}>` : element
+      }>`;
+    });
+  }
+}
+
+function spanOf(accesses: readonly Access[]): readonly [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { index } of accesses) {
+    const [first, last] = rangeOf(index);
+    low = Math.min(low, first);
+    high = Math.max(high, last);
+  }
+  return [low, high];
+}
+
+/** One cluster when a binding can cover all accesses, otherwise runs that each fit. */
+function clusters(accesses: readonly Access[], target: Capabilities): Access[][] {
+  const limit = target.maxBindingBytes / bytesPerElement(accesses[0].dtype) - target.bindingAlignment;
+  const sorted = [...accesses].sort((a, b) => rangeOf(a.index)[0] - rangeOf(b.index)[0]);
+  const result: Access[][] = [];
+  for (const access of sorted) {
+    const last = result[result.length - 1];
+    if (last) {
+      const [low, high] = spanOf([...last, access]);
+      if (high - low < limit) {
+        last.push(access);
+        continue;
+      }
+    }
+    result.push([access]);
+  }
+  return result;
+}
+
+/** Type of an element in a storage buffer. */
+export function storageType(dtype: DType): string {
+  return dtype === "bool" ? "u32" : dtype;
+}
+
+/** Type of an element in registers: floats are computed in f32. */
+export function registerType(dtype: DType): string {
+  return dtype === "f16" ? "f32" : dtype;
+}
