@@ -11,9 +11,8 @@ import {
   emitDepthLoop,
   multiplyAdd,
   operandsOf,
-  ownOffset,
   OwnOperand,
-  storeTile,
+  storeTileInLoop,
 } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { RegisterSchedule } from "./matmul_schedule.ts";
@@ -50,24 +49,19 @@ export function emitRegisterMatmul(
   const bLoads = new OwnOperand(w, b, "col", cols, groupCols);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
-  const loopIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
+  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
     const aFragment = aLoads.load(w, k, depths);
     const bFragment = bLoads.load(w, k, depths);
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { outermost: "rows", terms: 4 });
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { rowBlock: rows, terms: 4 });
   });
-  storeTile(w, shape, hooks, {
-    tileRows,
-    tileCols,
-    ...size,
-    rowOffset: (row) => ownOffset(row, rows, groupRows),
-    colOffset: (col) => ownOffset(col, cols, groupCols),
-  });
+  const tile = { tileRows, tileCols, ...size, rowPeers: groupRows, colPeers: groupCols };
+  const storeIterations = storeTileInLoop(w, shape, hooks, tile);
   return {
     declarations: "",
     body: w.toString(),
     workgroupSize: [groupCols, groupRows, 1],
     workgroups,
-    loopIterations,
+    loopIterations: depthIterations + storeIterations,
     workgroupBytes: 0,
   };
 }

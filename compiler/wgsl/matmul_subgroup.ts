@@ -16,10 +16,9 @@ import {
   multiplyAdd,
   type Operand,
   operandsOf,
-  ownOffset,
   OwnOperand,
   plus,
-  storeTile,
+  storeTileInLoop,
 } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { SubgroupSchedule } from "./matmul_schedule.ts";
@@ -60,28 +59,27 @@ export function emitSubgroupMatmul(
     ? { rows: shared, colQuads: perLane / 4 }
     : { rows: perLane, colQuads: Math.ceil(shared / 4) };
   declareAccumulators(w, size.rows, size.colQuads);
-  const loopIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
-    const ownFragment = ownLoads.load(w, k, depths);
+  // Sixteen vectors of the lanes' own operand stay in registers while the broadcast operand passes by.
+  const order = { rowBlock: alongCols ? shared : 4, terms: 4 };
+  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
     const spreadFragment = spreadLoads.load(w, k, depths);
+    const ownFragment = ownLoads.load(w, k, depths);
     const [aFragment, bFragment] = alongCols ? [spreadFragment, ownFragment] : [ownFragment, spreadFragment];
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, {
-      outermost: alongCols ? "rows" : "cols",
-      terms: 4,
-    });
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, order);
   });
-  storeTile(w, shape, hooks, {
+  const storeIterations = storeTileInLoop(w, shape, hooks, {
     tileRows,
     tileCols,
     ...size,
-    rowOffset: (row) => alongCols ? row : ownOffset(row, perLane, lanes),
-    colOffset: (col) => alongCols ? ownOffset(col, perLane, lanes) : col,
+    rowPeers: alongCols ? 1 : lanes,
+    colPeers: alongCols ? lanes : 1,
   });
   return {
     declarations: "",
     body: w.toString(),
     workgroupSize: [lanes * subgroups, 1, 1],
     workgroups,
-    loopIterations,
+    loopIterations: depthIterations + storeIterations,
     workgroupBytes: 0,
   };
 }

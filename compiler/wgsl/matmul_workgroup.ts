@@ -15,7 +15,6 @@ import {
   multiplyAdd,
   type Operand,
   operandsOf,
-  ownOffset,
   plus,
   storeTile,
 } from "./matmul_fragment.ts";
@@ -71,18 +70,12 @@ export function emitWorkgroupMatmul(
     w.line("workgroupBarrier();");
     const aFragment = aTile.fragment("localRow", groupRows);
     const bFragment = bTile.fragment("localCol", groupCols);
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { outermost: "rows", terms: 1 });
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { rowBlock: 1, terms: 1 });
     w.line("workgroupBarrier();");
   });
   w.line("let row = tileRow + localRow * 4u;");
   w.line("let col = tileCol + localCol * 4u;");
-  storeTile(w, shape, hooks, {
-    tileRows,
-    tileCols,
-    ...size,
-    rowOffset: (row) => ownOffset(row, rows, groupRows),
-    colOffset: (col) => ownOffset(col, cols, groupCols),
-  });
+  storeTile(w, shape, hooks, { tileRows, tileCols, ...size, rowPeers: groupRows, colPeers: groupCols });
   return {
     declarations: aTile.declaration(depthStep) + bTile.declaration(depthStep),
     body: w.toString(),
