@@ -1,0 +1,150 @@
+/**
+ * `deno task train`: trains a GPT-2 and shows how it goes. The flags become a {@link TrainRequest}; everything else
+ * happens in the trainer's Worker.
+ *
+ * @module
+ */
+import { PRESET_NAMES } from "../config.ts";
+import { InputError } from "../errors.ts";
+import { MODE_NAMES, planRun, TOKENIZER_NAMES, type TrainRequest } from "../run_options.ts";
+import { TrainerClient } from "../trainer_client.ts";
+import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
+import { type Flags, type FlagValues, helpText, MANY, parseFlags } from "./flags.ts";
+import { HumanReport, JsonReport } from "./report.ts";
+import { OutputScreen } from "./screen.ts";
+
+const every = (what: string) =>
+  ({ kind: "whole", min: 0, max: MANY, help: `Steps between ${what}; 0: never.` }) as const;
+const size = (help: string) => ({ kind: "whole", min: 1, max: MANY, help }) as const;
+
+const FLAGS = {
+  "preset": {
+    kind: "choice",
+    choices: PRESET_NAMES,
+    help: "Model; left out: nano on a processor, gpt2 on a GPU.",
+  },
+  "layers": size("Transformer blocks, in place of the preset's."),
+  "width": size("Channels, in place of the preset's."),
+  "heads": size("Attention heads; they divide the width."),
+  "context": size("Tokens that the model looks at; at most 1024."),
+  "tokenizer": {
+    kind: "choice",
+    choices: TOKENIZER_NAMES,
+    help: "Left out: bytes for nano, otherwise gpt2.",
+  },
+  "data": { kind: "text", metavar: "NAME", help: "moby-dick (the default), shakespeare or text:FILE." },
+  "steps": size("Optimizer steps of the whole run."),
+  "micro-batch": size("Sequences that pass through the model at once."),
+  "batch-tokens": size("Tokens of an optimizer step, reached by accumulating micro batches."),
+  "lr": { kind: "number", min: 0, open: true, max: 1, help: "Peak learning rate." },
+  "seed": { kind: "whole", min: 0, max: 2 ** 32 - 1, help: "Seed of weights, batches and samples." },
+  "dtype": { kind: "choice", choices: ["f32"], help: "Element type." },
+  "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
+  "out": { kind: "text", metavar: "DIR", help: "Directory of the run; left out: runs/<date>-<time>." },
+  "resume": { kind: "switch", help: "Go on from the newest checkpoint in --out." },
+  "eval-every": every("validations"),
+  "save-every": every("checkpoints; the end of a run is always saved"),
+  "sample-every": every("text samples"),
+  "json": { kind: "switch", help: "Write JSON lines to standard output, text for people to standard error." },
+  "help": { kind: "switch", help: "Show this text." },
+} as const satisfies Flags;
+
+const USAGE = "deno task train [flags]";
+const ABOUT = "Trains a GPT-2 through the compiler on this machine's WebGPU adapter and leaves checkpoints.";
+
+/** Where runs go that name no directory. */
+const RUNS = "runs";
+
+if (import.meta.main) await runCommand(() => main(Deno.args));
+
+async function main(args: readonly string[]): Promise<number> {
+  const values = parseFlags(FLAGS, args);
+  if (values.help) {
+    console.log(helpText(USAGE, ABOUT, FLAGS));
+    return 0;
+  }
+  const request = requestFrom(values);
+  // What can be refused without a device is refused before one is opened.
+  if (request.preset && !request.resume) planRun(request, false);
+
+  const screen = new OutputScreen(values.json ? Deno.stderr : Deno.stdout);
+  const people = new HumanReport(screen);
+  const report = values.json ? new JsonReport((line) => console.log(line), people) : people;
+  const client = new TrainerClient((event) => report.show(event));
+  onInterrupt(
+    () => {
+      screen.line("stopping: this step is finished and saved; Ctrl-C again ends at once without saving");
+      client.stop();
+    },
+    () => Deno.exit(INTERRUPTED),
+  );
+  client.start(request);
+  const last = await client.finished;
+  if (last.kind === "failure") return last.badInput ? BAD_INPUT : FAILED;
+  if (last.reason === "stopped") {
+    screen.line(`stopped at step ${last.step}; go on with: deno task train --resume --out ${request.out}`);
+  }
+  return 0;
+}
+
+function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
+  if (values.resume && values.out === undefined) {
+    const newest = newestRun();
+    throw new InputError(
+      "--resume",
+      "it is not said which run to go on with",
+      newest ? `add --out ${newest} (the newest)` : "add --out DIR",
+    );
+  }
+  return {
+    preset: values.preset,
+    layers: values.layers,
+    width: values.width,
+    heads: values.heads,
+    context: values.context,
+    tokenizer: values.tokenizer,
+    data: values.data,
+    steps: values.steps,
+    microBatch: values["micro-batch"],
+    batchTokens: values["batch-tokens"],
+    learningRate: values.lr,
+    seed: values.seed,
+    mode: values.mode,
+    out: values.out ?? `${RUNS}/${timestamp(new Date())}`,
+    resume: values.resume,
+    evalEvery: values["eval-every"],
+    saveEvery: values["save-every"],
+    sampleEvery: values["sample-every"],
+  };
+}
+
+function newestRun(): string | undefined {
+  try {
+    const names = [...Deno.readDirSync(RUNS)].filter((entry) => entry.isDirectory).map(({ name }) => name);
+    return names.length > 0 ? `${RUNS}/${names.sort().at(-1)}` : undefined;
+  } catch {
+    return undefined; // no run has been made here
+  }
+}
+
+/** `20260131-142233`: names of runs sort by time. */
+function timestamp(date: Date): string {
+  return date.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
+}
+
+/**
+ * Calls `first` at the first interrupt and `second` at the next one. A task runner may pass on the signal that the
+ * terminal has sent to every process already: two within a moment are one.
+ */
+function onInterrupt(first: () => void, second: () => void): void {
+  const MOMENT = 300;
+  let at: number | undefined;
+  const listen = () => {
+    if (at === undefined) {
+      at = performance.now();
+      first();
+    } else if (performance.now() - at > MOMENT) second();
+  };
+  Deno.addSignalListener("SIGINT", listen);
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", listen);
+}

@@ -1,0 +1,21 @@
+/**
+ * The Worker of a training run. WebGPU in Deno blocks its thread while it waits for a readback, so the device lives
+ * here and the rest of the program is told what happens by messages.
+ *
+ * @module
+ */
+import type { TrainerCommand, TrainerEvent } from "./messages.ts";
+import { Trainer } from "./trainer.ts";
+
+interface WorkerScope {
+  onmessage: ((message: MessageEvent<TrainerCommand>) => void) | null;
+  postMessage(event: TrainerEvent): void;
+}
+
+const worker = self as unknown as WorkerScope;
+const trainer = new Trainer((event) => worker.postMessage(event));
+
+worker.onmessage = ({ data }) => {
+  if (data.kind === "start") trainer.run(data.request);
+  else trainer.stop();
+};

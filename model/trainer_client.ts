@@ -1,0 +1,71 @@
+/**
+ * The near side of a training run: starts the Worker that owns the GPU and passes its events on. The thread that
+ * calls it never waits for the GPU, so a terminal stays alive and a server answers while a run goes on.
+ *
+ * @module
+ */
+import type { TrainerCommand, TrainerEvent } from "./messages.ts";
+import type { TrainRequest } from "./run_options.ts";
+
+/** An event after which a run sends no more. */
+export type FinalEvent = Extract<TrainerEvent, { kind: "end" | "failure" }>;
+
+/**
+ * One training run in a Worker of its own.
+ *
+ * @example
+ * ```ts
+ * import { TrainerClient } from "./trainer_client.ts";
+ * const client = new TrainerClient((event) => console.log(event));
+ * client.start({ out: "runs/first", preset: "nano" });
+ * const last = await client.finished;
+ * ```
+ */
+export class TrainerClient {
+  readonly #worker: Worker;
+  readonly #finished = Promise.withResolvers<FinalEvent>();
+  #over = false;
+
+  /** @param onEvent Called with every event of the run, the last one included. */
+  constructor(private readonly onEvent: (event: TrainerEvent) => void) {
+    this.#worker = new Worker(new URL("./train_worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<TrainerEvent>) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#receive({ kind: "failure", message: event.message, badInput: false });
+    };
+  }
+
+  /** The event that ended the run. Never rejects. */
+  get finished(): Promise<FinalEvent> {
+    return this.#finished.promise;
+  }
+
+  /** Starts the run. */
+  start(request: TrainRequest): void {
+    this.#send({ kind: "start", request });
+  }
+
+  /** Asks the run to finish its step, save and end; an `end` event follows. */
+  stop(): void {
+    this.#send({ kind: "stop" });
+  }
+
+  /** Ends the Worker at once; nothing is saved. A checkpoint that was being written is never half visible. */
+  terminate(): void {
+    this.#over = true;
+    this.#worker.terminate();
+  }
+
+  #send(command: TrainerCommand): void {
+    if (!this.#over) this.#worker.postMessage(command);
+  }
+
+  #receive(event: TrainerEvent): void {
+    if (this.#over) return;
+    const final = event.kind === "end" || event.kind === "failure";
+    if (final) this.terminate();
+    this.onEvent(event);
+    if (final) this.#finished.resolve(event);
+  }
+}
