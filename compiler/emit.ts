@@ -45,7 +45,7 @@ export class KernelSet {
   #slots(kernel: KernelIR): Slots {
     const written = new Set(kernel.body.stores.map((store) => this.placement.at[store.tensor].buffer));
     const exclusive = (root: number) => written.has(this.placement.at[root].buffer);
-    return new Slots(accessesFor(kernel), this.target, exclusive);
+    return new Slots(accessesFor(kernel), this.target, exclusive, (root) => this.placement.elements[root]);
   }
 
   /** The kernel itself, or halves of it, again and again, until their bindings fit. */

@@ -139,14 +139,8 @@ export function floorDiv(expr: IndexExpr, by: number): IndexExpr {
 }
 
 function divAtom(rest: IndexExpr, by: number): IndexExpr {
-  const common = rest.terms.reduce((divisor, term) => gcd(divisor, term.factor), by);
-  if (common > 1) {
-    const reduced = combine(
-      rest.terms.map((term) => ({ atom: term.atom, factor: term.factor / common })),
-      Math.floor(rest.constant / common),
-    );
-    return floorDiv(reduced, by / common);
-  }
+  const parts = separate(rest, by);
+  if (parts) return floorDiv(parts.high, by / parts.unit);
   if (rest.constant === 0 && rest.terms.length === 1 && rest.terms[0].factor === 1) {
     const [{ atom }] = rest.terms;
     if (atom.kind === "div") return floorDiv(atom.of, atom.by * by);
@@ -160,19 +154,39 @@ export function modulo(expr: IndexExpr, by: number): IndexExpr {
   const { rest } = divideOut(expr, by);
   const [low, high] = rangeOf(rest);
   if (low >= 0 && high < by) return rest;
-  const common = rest.terms.reduce((divisor, term) => gcd(divisor, term.factor), gcd(by, rest.constant));
-  if (common > 1) {
-    const reduced = combine(
-      rest.terms.map((term) => ({ atom: term.atom, factor: term.factor / common })),
-      rest.constant / common,
-    );
-    return scale(modulo(reduced, by / common), common);
-  }
+  const parts = separate(rest, by);
+  if (parts) return add(scale(modulo(parts.high, by / parts.unit), parts.unit), parts.low);
   if (rest.constant === 0 && rest.terms.length === 1 && rest.terms[0].factor === 1) {
     const [{ atom }] = rest.terms;
     if (atom.kind === "mod" && atom.by % by === 0) return modulo(atom.of, by);
   }
   return make([{ atom: { kind: "mod", of: rest, by }, factor: 1 }], 0);
+}
+
+/**
+ * expr = unit·high + low with 0 <= low < unit, for some unit > 1 that divides `by`: then ⌊expr / by⌋ = ⌊high / (by/unit)⌋
+ * and expr mod by = unit·(high mod (by/unit)) + low.
+ */
+function separate(
+  expr: IndexExpr,
+  by: number,
+): { unit: number; high: IndexExpr; low: IndexExpr } | undefined {
+  const units = [...new Set(expr.terms.map((term) => term.factor))].filter((unit) =>
+    unit > 1 && by % unit === 0
+  );
+  for (const unit of units.sort((a, b) => b - a)) {
+    const high = expr.terms.filter((term) => term.factor % unit === 0);
+    const constant = Math.floor(expr.constant / unit);
+    const low = combine(
+      expr.terms.filter((term) => term.factor % unit !== 0),
+      expr.constant - constant * unit,
+    );
+    const [least, most] = rangeOf(low);
+    if (least < 0 || most >= unit) continue;
+    const divided = high.map(({ atom, factor }) => ({ atom, factor: factor / unit }));
+    return { unit, high: combine(divided, constant), low };
+  }
+  return undefined;
 }
 
 /** expr = by·whole + rest, with every coefficient of rest, and its constant, in [0, by). */

@@ -19,6 +19,8 @@ export interface Placement {
   readonly buffers: readonly BufferPlan[];
   /** Buffer and byte offset of each root. */
   readonly at: readonly { readonly buffer: number; readonly offset: number }[];
+  /** Elements of each root. */
+  readonly elements: readonly number[];
   /** The root whose memory a root uses: itself, unless it took over another's place. */
   readonly owner: readonly number[];
   /** First and last position in the order at which each root is alive; arena roots only. */
@@ -61,6 +63,7 @@ export function planMemory(storage: Storage, kernels: readonly KernelIR[], targe
   return {
     buffers,
     at,
+    elements: roots.map((root) => root.elements),
     owner,
     lifetimes,
     memory: {

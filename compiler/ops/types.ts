@@ -24,6 +24,12 @@ export interface HostTensor {
   readonly shape: Shape;
 }
 
+/** Type of an expression in a kernel: `dtype` of the first argument (floats are f32), scalar or vec4. */
+export interface RegisterType {
+  readonly dtype: DType;
+  readonly lanes: 1 | 4;
+}
+
 /** One row of the op table. */
 export interface OpSpec {
   /** The op's class. */
@@ -37,8 +43,8 @@ export interface OpSpec {
   vjp?(cotangent: Tensor, output: Tensor, inputs: readonly Tensor[], attrs: Attrs): (Tensor | undefined)[];
   /** Reference meaning in float64, row-major. Composites have none: the reference runs their decomposition. */
   evaluate?(inputs: readonly HostTensor[], attrs: Attrs, output: TensorType): Float64Array;
-  /** WGSL expression of a pointwise op over argument expressions; `dtype` is that of the first argument. */
-  wgsl?(args: readonly string[], dtype: DType, attrs: Attrs): string;
+  /** WGSL expression of a pointwise op over argument expressions of equal lanes. */
+  wgsl?(args: readonly string[], type: RegisterType, attrs: Attrs): string;
   /** Rough cost of a pointwise op in multiply-adds, for the fuser's decisions. Default 1. */
   readonly cost?: number;
   /** A composite in terms of other ops; may depend on the target's limits. */

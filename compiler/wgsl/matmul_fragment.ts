@@ -147,43 +147,32 @@ export function declareAccumulators(w: Writer, rows: number, colQuads: number): 
   }
 }
 
-/**
- * An operand of which every invocation loads its own elements: granules of four neighbours (fewer when it owns fewer),
- * which are `peers` granules apart, so that the invocations of a row or column of the workgroup share cache lines.
- */
+/** An operand of which every invocation loads its own elements: `count` neighbours along the outer axis. */
 export class OwnOperand {
   readonly #positions: string[] = [];
 
-  /** `origin` names the invocation's first outer index, `count` how many it owns. */
-  constructor(w: Writer, private readonly operand: Operand, origin: string, count: number, peers: number) {
+  /** `origin` names the invocation's first outer index; tiles repeat after `tile` indices. */
+  constructor(w: Writer, private readonly operand: Operand, origin: string, count: number, tile: number) {
     const step = operand.contiguous === "outer" ? 4 : 1;
     for (let i = 0; i < count; i += step) {
       const name = `${operand.name}Own_${i / step}`;
-      w.line(
-        `let ${name} = ${clampOuter(operand, plus(origin, ownOffset(i, count, peers)), count * peers)};`,
-      );
+      w.line(`let ${name} = ${clampOuter(operand, plus(origin, i), tile)};`);
       this.#positions.push(name);
     }
   }
 
-  /** Emits the loads of `depths` depths from `k`. */
+  /** Emits the loads of `depths` depths from `k`, all depths of a position together: they lie in different lines. */
   load(w: Writer, k: string, depths: number): Fragment {
     const { operand } = this;
     const step = operand.contiguous === "outer" ? 1 : 4;
     const name = (i: number, j: number) => `${operand.name}_${i}_${j}`;
-    for (let depth = 0; depth < depths; depth += step) {
-      this.#positions.forEach((position, i) => {
+    this.#positions.forEach((position, i) => {
+      for (let depth = 0; depth < depths; depth += step) {
         w.line(`let ${name(i, depth / step)} = ${operand.load(w, position, plus(k, depth))};`);
-      });
-    }
+      }
+    });
     return new Fragment(operand.name, operand.contiguous, (_, i, j) => name(i, j));
   }
-}
-
-/** Distance from an invocation's first outer index to its `i`-th of `count`, among `peers` invocations. */
-export function ownOffset(i: number, count: number, peers: number): number {
-  const granule = Math.min(4, count);
-  return Math.floor(i / granule) * granule * peers + i % granule;
 }
 
 /** The order of an invocation's multiply-adds. */
@@ -227,18 +216,25 @@ export interface OwnTile {
   readonly tileCols: number;
   readonly rows: number;
   readonly colQuads: number;
-  /** Invocations that share the tile's rows, and its columns; see `OwnOperand`. */
-  readonly rowPeers: number;
-  readonly colPeers: number;
 }
 
-/** Emits the stores of the accumulators whose first element lies inside the result. */
-export function storeTile(w: Writer, shape: MatmulShape, hooks: TileHooks, tile: OwnTile): void {
+/**
+ * Emits the stores of the accumulators whose first element lies inside the result. Offsets of an own row and of an own
+ * quad of columns are the identity and 4 unless given.
+ */
+export function storeTile(
+  w: Writer,
+  shape: MatmulShape,
+  hooks: TileHooks,
+  tile: OwnTile,
+  rowOffset: (row: number) => number = (row) => row,
+  colOffset: (quad: number) => number = (quad) => 4 * quad,
+): void {
   for (let r = 0; r < tile.rows; r++) {
-    const row = plus("row", ownOffset(r, tile.rows, tile.rowPeers));
+    const row = plus("row", rowOffset(r));
     guarded(w, [inside(row, shape.rows, tile.tileRows)], () => {
       for (let quad = 0; quad < tile.colQuads; quad++) {
-        const col = plus("col", quad * 4 * tile.colPeers);
+        const col = plus("col", colOffset(quad));
         guarded(w, [inside(col, shape.cols, tile.tileCols)], () => {
           hooks.store(w, { batch: "batch", row, col }, accumulator(r, quad));
         });
@@ -259,29 +255,27 @@ const STORES = 4;
  * @returns The loop's iterations.
  */
 export function storeTileInLoop(w: Writer, shape: MatmulShape, hooks: TileHooks, tile: OwnTile): number {
-  const { rows, colQuads, rowPeers, colPeers } = tile;
+  const { rows, colQuads } = tile;
   const count = rows * colQuads;
   if (count <= STORES || count % STORES !== 0) {
     storeTile(w, shape, hooks, tile);
     return 0;
   }
   const all = Array.from({ length: count }, (_, n) => accumulator(Math.floor(n / colQuads), n % colQuads));
-  const granule = Math.min(4, rows);
   w.block(`for (var n = 0u; n < ${count}u; n += ${STORES}u)`, () => {
     all.slice(0, STORES).forEach((result, i) => {
-      const own = w.let(`(${plus("n", i)}) / ${colQuads}u`, "own");
-      const offset = granule === rows || rowPeers === 1
-        ? own
-        : `${own} / ${granule}u * ${granule * rowPeers}u + ${own} % ${granule}u`;
-      const row = w.let(`row + ${offset}`, "row");
-      const col = w.let(`col + (${plus("n", i)}) % ${colQuads}u * ${4 * colPeers}u`, "col");
+      const row = w.let(
+        colQuads === 1 ? `row + ${plus("n", i)}` : `row + (${plus("n", i)}) / ${colQuads}u`,
+        "row",
+      );
+      const col = colQuads === 1 ? "col" : w.let(`col + (${plus("n", i)}) % ${colQuads}u * 4u`, "col");
       guarded(w, [inside(row, shape.rows, tile.tileRows), inside(col, shape.cols, tile.tileCols)], () => {
         hooks.store(w, { batch: "batch", row, col }, result);
       });
     });
     for (let i = STORES; i < count; i++) w.line(`${all[i - STORES]} = ${all[i]};`);
   });
-  return Math.ceil(count / STORES);
+  return count / STORES;
 }
 
 /** The condition that an index may fail, or nothing when tiles fit the extent exactly. */

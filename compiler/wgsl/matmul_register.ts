@@ -43,10 +43,10 @@ export function emitRegisterMatmul(
     tilesPerGroup: 1,
     tileInGroup: "0u",
   }, target);
-  w.line(`let row = rowTile * ${tileRows}u + local.y * ${Math.min(4, rows)}u;`);
-  w.line(`let col = colTile * ${tileCols}u + local.x * 4u;`);
-  const aLoads = new OwnOperand(w, a, "row", rows, groupRows);
-  const bLoads = new OwnOperand(w, b, "col", cols, groupCols);
+  w.line(`let row = rowTile * ${tileRows}u + local.y * ${rows}u;`);
+  w.line(`let col = colTile * ${tileCols}u + local.x * ${cols}u;`);
+  const aLoads = new OwnOperand(w, a, "row", rows, tileRows);
+  const bLoads = new OwnOperand(w, b, "col", cols, tileCols);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
   const depthIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
@@ -54,8 +54,7 @@ export function emitRegisterMatmul(
     const bFragment = bLoads.load(w, k, depths);
     multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { rowBlock: rows, terms: 4 });
   });
-  const tile = { tileRows, tileCols, ...size, rowPeers: groupRows, colPeers: groupCols };
-  const storeIterations = storeTileInLoop(w, shape, hooks, tile);
+  const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {
     declarations: "",
     body: w.toString(),

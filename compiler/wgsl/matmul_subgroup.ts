@@ -50,10 +50,10 @@ export function emitSubgroupMatmul(
     tilesPerGroup: subgroups,
     tileInGroup: `localIndex / ${lanes}u`,
   }, target);
-  w.line(`let row = rowTile * ${tileRows}u${alongCols ? "" : " + lane * 4u"};`);
-  w.line(`let col = colTile * ${tileCols}u${alongCols ? " + lane * 4u" : ""};`);
-
-  const ownLoads = new OwnOperand(w, own, alongCols ? "col" : "row", perLane, lanes);
+  const laneOffset = ` + lane * ${perLane}u`;
+  w.line(`let row = rowTile * ${tileRows}u${alongCols ? "" : laneOffset};`);
+  w.line(`let col = colTile * ${tileCols}u${alongCols ? laneOffset : ""};`);
+  const ownLoads = new OwnOperand(w, own, alongCols ? "col" : "row", perLane, lanes * perLane);
   const spreadLoads = new SpreadOperand(w, spread, alongCols ? "row" : "col", shared, lanes, depthStep);
   const size = alongCols
     ? { rows: shared, colQuads: perLane / 4 }
@@ -67,13 +67,7 @@ export function emitSubgroupMatmul(
     const [aFragment, bFragment] = alongCols ? [spreadFragment, ownFragment] : [ownFragment, spreadFragment];
     multiplyAdd(w, aFragment, bFragment, { ...size, depths }, order);
   });
-  const storeIterations = storeTileInLoop(w, shape, hooks, {
-    tileRows,
-    tileCols,
-    ...size,
-    rowPeers: alongCols ? 1 : lanes,
-    colPeers: alongCols ? lanes : 1,
-  });
+  const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {
     declarations: "",
     body: w.toString(),
@@ -84,9 +78,13 @@ export function emitSubgroupMatmul(
   };
 }
 
+/** vec4s of a cache line of 64 bytes. */
+const LINE = 4;
+
 /**
- * The operand that is loaded once for the whole subgroup. The vec4s of a step, outer index fastest, are dealt to the
- * lanes in turn: vec4 `n` is in register `n / lanes` of lane `n % lanes`.
+ * The operand that is loaded once for the whole subgroup. The vec4s of a step are dealt to the lanes in turn: the
+ * `n`-th is in register `n / lanes` of lane `n % lanes`. They are counted so that the lanes of one load touch as many
+ * cache lines as possible: the misses of one load overlap, those of different loads hardly do.
  */
 class SpreadOperand {
   /** vec4s along the outer axis. */
@@ -100,56 +98,71 @@ class SpreadOperand {
     private readonly origin: string,
     private readonly tile: number,
     private readonly lanes: number,
-    depthStep: number,
+    private readonly depthStep: number,
   ) {
     const alongOuter = operand.contiguous === "outer";
     this.#outers = alongOuter ? Math.ceil(tile / 4) : tile;
     this.#depths = alongOuter ? 1 : 4;
-    const count = this.#count(depthStep);
-    for (let first = 0; first + lanes <= count; first += lanes) this.#position(w, first, lanes);
+    this.#positions(w, depthStep);
   }
 
-  #count(depths: number): number {
-    return this.#outers * Math.ceil(depths / this.#depths);
+  /** Cache lines along the outer axis when it is contiguous, otherwise 1. */
+  get #lines(): number {
+    return this.#depths === 1 && this.#outers % LINE === 0 ? this.#outers / LINE : 1;
   }
 
-  /** Names of the outer index and the depth offset that a lane loads in the register that starts at vec4 `first`. */
-  #names(first: number): { outer: string; depth: string } {
-    const register = first / this.lanes;
-    return {
-      outer: `${this.operand.name}Spread_${register}`,
-      depth: `${this.operand.name}Depth_${register}`,
-    };
+  /** Where vec4 `i` along the outer axis at step `j` comes in the count. */
+  #number(i: number, j: number, steps: number): number {
+    if (this.#depths === 4) return j * this.#outers + i;
+    const perLine = this.#outers / this.#lines;
+    return (i % perLine * this.#lines + Math.floor(i / perLine)) * steps + j;
   }
 
-  /** Emits them; lanes from `used` on repeat the last vec4. */
-  #position(w: Writer, first: number, used: number): void {
+  /** Emits the outer index and the depth offset that a lane loads in each register of a step of `depths` depths. */
+  #positions(w: Writer, depths: number): void {
     const { operand, lanes } = this;
-    const outers = this.#outers;
-    const names = this.#names(first);
-    const n = plus(used === lanes ? "lane" : `min(lane, ${used - 1}u)`, first % outers);
-    const inColumn = first % outers + used <= outers;
-    const outer = inColumn ? n : `(${n}) % ${outers}u`;
-    const step = Math.floor(first / outers);
-    const depth = inColumn ? `${step}u` : plus(`(${n}) / ${outers}u`, step);
-    const position = `${this.origin} + ${operand.contiguous === "outer" ? `(${outer}) * 4u` : outer}`;
-    w.line(`let ${names.outer} = ${clampOuter(operand, position, this.tile)};`);
-    w.line(`let ${names.depth} = ${this.#depths === 1 ? depth : `(${depth}) * 4u`};`);
+    const steps = Math.ceil(depths / this.#depths);
+    const count = this.#outers * steps;
+    const perLine = this.#outers / this.#lines;
+    for (let first = 0; first < count; first += lanes) {
+      const n = w.let(
+        count - first < lanes ? `min(lane + ${first}u, ${count - 1}u)` : plus("lane", first),
+        "n",
+      );
+      const [outer, step] = this.#depths === 4
+        ? [`${n} % ${this.#outers}u`, `${n} / ${this.#outers}u * 4u`]
+        : [
+          `(${n} / ${steps}u % ${this.#lines}u * ${perLine}u + ${n} / ${steps * this.#lines}u) * 4u`,
+          `${n} % ${steps}u`,
+        ];
+      const names = this.#names(first / lanes);
+      w.line(`let ${names.outer} = ${clampOuter(operand, `${this.origin} + ${outer}`, this.tile)};`);
+      w.line(`let ${names.depth} = ${step};`);
+    }
+  }
+
+  #names(register: number): { outer: string; depth: string; value: string } {
+    const { name } = this.operand;
+    return {
+      outer: `${name}Lane_${register}`,
+      depth: `${name}Depth_${register}`,
+      value: `${name}Spread_${register}`,
+    };
   }
 
   /** Emits the loads of `depths` depths from `k`; the fragment broadcasts a vec4 when it is first needed. */
   load(w: Writer, k: string, depths: number): Fragment {
     const { operand, lanes } = this;
-    const count = this.#count(depths);
-    for (let first = 0; first < count; first += lanes) {
-      if (first + lanes > count) this.#position(w, first, count - first);
-      const { outer, depth } = this.#names(first);
-      w.line(`let ${operand.name}_lanes_${first / lanes} = ${operand.load(w, outer, `${k} + ${depth}`)};`);
+    if (depths !== this.depthStep) this.#positions(w, depths);
+    const steps = Math.ceil(depths / this.#depths);
+    for (let register = 0; register * lanes < this.#outers * steps; register++) {
+      const { outer, depth, value } = this.#names(register);
+      w.line(`let ${value} = ${operand.load(w, outer, `${k} + ${depth}`)};`);
     }
     return new Fragment(operand.name, operand.contiguous, (w, i, j) => {
-      const n = j * this.#outers + i;
+      const n = this.#number(i, j, steps);
       const name = `${operand.name}_${i}_${j}`;
-      w.line(`let ${name} = subgroupShuffle(${operand.name}_lanes_${Math.floor(n / lanes)}, ${n % lanes}u);`);
+      w.line(`let ${name} = subgroupShuffle(${this.#names(Math.floor(n / lanes)).value}, ${n % lanes}u);`);
       return name;
     });
   }

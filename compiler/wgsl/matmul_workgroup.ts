@@ -75,7 +75,14 @@ export function emitWorkgroupMatmul(
   });
   w.line("let row = tileRow + localRow * 4u;");
   w.line("let col = tileCol + localCol * 4u;");
-  storeTile(w, shape, hooks, { tileRows, tileCols, ...size, rowPeers: groupRows, colPeers: groupCols });
+  storeTile(
+    w,
+    shape,
+    hooks,
+    { tileRows, tileCols, ...size },
+    (row) => (row >> 2) * 4 * groupRows + (row & 3),
+    (quad) => quad * 4 * groupCols,
+  );
   return {
     declarations: aTile.declaration(depthStep) + bTile.declaration(depthStep),
     body: w.toString(),

@@ -44,7 +44,7 @@ export function emitProduct(kernel: KernelIR, slots: Slots, target: Capabilities
   const shape = matmulShape(kernel);
   const schedule = chooseMatmulSchedule(shape, target);
   const load = (operand: Operand, vector: string, names: Record<string, string>) => (w: Writer) => {
-    const context = { body: operand.body, slots, vector, names: new Map(Object.entries(names)) };
+    const context = { body: operand.body, slots, vector, names: namesOf(names) };
     const { text, lanes } = new Emitter(context).value(w, operand.value);
     return lanes === 4 ? text : splat(text, 4, "f32");
   };
@@ -57,11 +57,16 @@ export function emitProduct(kernel: KernelIR, slots: Slots, target: Capabilities
     loadB: (w, { batch, col, depth }) =>
       load(b, shape.bContiguous === "depth" ? "k" : "n", { z: batch, n: col, k: depth })(w),
     store: (w, { batch, row, col }, value) => {
-      const names = new Map([["z", batch], ["m", row], ["n", col]]);
+      const names = namesOf({ z: batch, m: row, n: col });
       const limit = shape.cols % 4 === 0 ? {} : { limit: shape.cols };
       const emitter = new Emitter({ body: kernel.body, slots, vector: "n", names, ...limit });
       emitter.define(result, { text: value, lanes: 4 });
       storeAll(w, emitter, kernel.body.stores);
     },
   }, target);
+}
+
+/** Names may be sums: they stand in parentheses wherever they are multiplied. */
+function namesOf(names: Record<string, string>): Map<string, string> {
+  return new Map(Object.entries(names).map(([key, text]) => [key, /^\w+$/.test(text) ? text : `(${text})`]));
 }

@@ -62,8 +62,16 @@ export function stepOf(index: IndexExpr, vector: string, base = 0): "same" | "ne
 export class Slots {
   readonly list: Slot[] = [];
 
-  /** @param written Roots that the dispatch writes through a binding of the same buffer: their slots are read_write. */
-  constructor(accesses: readonly Access[], target: Capabilities, exclusive: (root: number) => boolean) {
+  /**
+   * @param exclusive True for roots in a buffer that the dispatch writes: their slots must all be read_write.
+   * @param sizeOf Elements of a root. A guarded access (padding, a gather) may name elements outside it.
+   */
+  constructor(
+    accesses: readonly Access[],
+    target: Capabilities,
+    exclusive: (root: number) => boolean,
+    sizeOf: (root: number) => number,
+  ) {
     const byRoot = new Map<number, Access[]>();
     for (const access of accesses) {
       const known = byRoot.get(access.root);
@@ -71,15 +79,18 @@ export class Slots {
       else byRoot.set(access.root, [access]);
     }
     for (const [root, all] of byRoot) {
-      for (const cluster of clusters(all, target)) this.#add(root, cluster, target, exclusive(root));
+      for (const cluster of clusters(all, target)) {
+        this.#add(root, cluster, target, exclusive(root), sizeOf(root));
+      }
     }
   }
 
-  #add(root: number, cluster: readonly Access[], target: Capabilities, write: boolean): void {
+  #add(root: number, cluster: readonly Access[], target: Capabilities, write: boolean, size: number): void {
     const { dtype } = cluster[0];
     const width = bytesPerElement(dtype);
     const unit = target.bindingAlignment / width;
-    const [low, high] = spanOf(cluster);
+    const [low, last] = spanOf(cluster);
+    const high = Math.min(last, size - 1);
     const base = Math.floor(Math.max(0, low) / unit) * unit;
     const steps = cluster.map((access) => stepOf(access.index, access.vector, base));
     const wide = steps.includes("next");

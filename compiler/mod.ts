@@ -1,0 +1,56 @@
+/**
+ * Sinter's compiler: a function over tensors in, a program of WGSL kernels out. Pure and synchronous; it never touches a
+ * device. Read the files in the order of the pipeline: `trace`, `differentiate`, `decompose`, `simplify`, `split`,
+ * `fuse`, `storage`, `lower_work`, `order`, `plan`, `emit`; `compile` puts them together.
+ *
+ * @module
+ */
+export { BASELINE, type Capabilities, LAVAPIPE } from "./capabilities.ts";
+export { type Compilation, compileGraph, type CompileOptions, compileStages } from "./compile.ts";
+export { decompose } from "./decompose.ts";
+export { grad } from "./differentiate.ts";
+export { bytesPerElement, type DType, DTYPES, isFloat } from "./dtype.ts";
+export { GraphError, InternalError, LimitError, ShapeError } from "./errors.ts";
+export { explain, type Stage, STAGES } from "./explain.ts";
+export type { Mode } from "./fuse.ts";
+export {
+  type Attrs,
+  type Graph,
+  GraphBuilder,
+  type GraphOutput,
+  type InputRole,
+  type Node,
+  type NodeId,
+  type Origin,
+  type Shape,
+  sizeOf,
+  type TensorType,
+} from "./graph.ts";
+export { hashGraph } from "./hash.ts";
+export type {
+  BufferPlan,
+  BufferRange,
+  Dispatch,
+  KernelSource,
+  MemoryPlan,
+  Program,
+  ProgramScalar,
+  ProgramTensor,
+} from "./program.ts";
+export { evaluate, type HostValues } from "./reference.ts";
+export {
+  attention,
+  concat,
+  constant,
+  iota,
+  type Operand,
+  phase,
+  randomBits,
+  randomNormal,
+  randomUniform,
+  type ReduceOptions,
+  scope,
+  Tensor,
+  where,
+} from "./tensor.ts";
+export { type InputSpec, trace, type TraceOptions } from "./trace.ts";

@@ -1,0 +1,247 @@
+/**
+ * Composites: what a user names and the fuser is meant to find. Each is defined by its decomposition alone; gradients are
+ * written with the same sub-expressions, so that common-subexpression elimination lets the backward pass reuse the
+ * forward's statistics.
+ *
+ * @module
+ */
+import { isFloat } from "../dtype.ts";
+import type { TensorType } from "../graph.ts";
+import { iota, type Tensor } from "../tensor.ts";
+import {
+  decomposeLinearCrossEntropy,
+  decomposeLinearCrossEntropyGradW,
+  decomposeLinearCrossEntropyGradX,
+} from "./linear_cross_entropy.ts";
+import type { OpSpec } from "./types.ts";
+
+/** Scores that can never win: not -Infinity, which WGSL has no constant for and which turns differences into NaN. */
+export const MASKED = -1e30;
+
+const GELU_SLOPE = Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = 0.044715;
+
+function requireFloat(type: TensorType): void {
+  if (!isFloat(type.dtype)) throw new Error(`expected float values but got ${type.dtype}`);
+}
+
+function requireRank(type: TensorType, rank: number, what: string): void {
+  if (type.shape.length !== rank) throw new Error(`${what} of shape [${type.shape}] must have ${rank} axes`);
+}
+
+function same(type: TensorType): TensorType {
+  return { shape: type.shape, dtype: type.dtype };
+}
+
+function requireTargets(rows: number, targets: TensorType): void {
+  if (targets.dtype !== "i32" || targets.shape.length !== 1 || targets.shape[0] !== rows) {
+    throw new Error(`targets must be i32[${rows}] but are ${targets.dtype}[${targets.shape}]`);
+  }
+}
+
+function last(x: Tensor): number[] {
+  return [x.shape.length - 1];
+}
+
+/** exp(x - max) and its row sum, the parts of a softmax that cannot overflow. */
+function softmaxParts(x: Tensor): { shifted: Tensor; exps: Tensor; total: Tensor } {
+  const shifted = x.sub(x.max(last(x), { keepDims: true }));
+  const exps = shifted.exp();
+  return { shifted, exps, total: exps.sum(last(x), { keepDims: true }) };
+}
+
+function softmax(x: Tensor): Tensor {
+  const { exps, total } = softmaxParts(x);
+  return exps.mul(total.reciprocal());
+}
+
+/** (x - mean) and 1 / sqrt(variance + eps) over the last axis. */
+function normalized(x: Tensor, eps: number): { hat: Tensor; rstd: Tensor } {
+  const centred = x.sub(x.mean(last(x), { keepDims: true }));
+  const rstd = centred.mul(centred).mean(last(x), { keepDims: true }).add(eps).rsqrt();
+  return { hat: centred.mul(rstd), rstd };
+}
+
+function leadingAxes(x: Tensor): number[] {
+  return x.shape.slice(0, -1).map((_, axis) => axis);
+}
+
+/** tanh(sqrt(2/pi) (x + 0.044715 x³)). */
+function geluTanh(x: Tensor): Tensor {
+  return x.mul(x).mul(GELU_CUBIC).add(1).mul(x).mul(GELU_SLOPE).tanh();
+}
+
+/** Scores [B, H, T, S] of attention, scaled and masked. */
+function attentionProbabilities(q: Tensor, k: Tensor, causal: boolean, scale: number): Tensor {
+  const scores = q.matmul(k, { transB: true }).mul(scale);
+  if (!causal) return softmax(scores);
+  const [rows, cols] = scores.shape.slice(-2);
+  const seen = iota([rows, cols], 1).le(iota([rows, cols], 0)).broadcastTo(scores.shape);
+  return softmax(scores.where(seen, MASKED));
+}
+
+/** Row-wise log-probabilities with columns from `classes` on masked. */
+function maskedLogSoftmax(logits: Tensor, classes: number): Tensor {
+  const { shifted, total } = softmaxParts(maskColumns(logits, classes));
+  return shifted.sub(total.log());
+}
+
+function maskColumns(logits: Tensor, classes: number): Tensor {
+  if (classes >= logits.shape[1]) return logits;
+  return logits.where(iota(logits.shape, 1).lt(classes), MASKED);
+}
+
+function oneHot(targets: Tensor, shape: readonly number[]): Tensor {
+  return iota(shape, 1).eq(targets.reshape([shape[0], 1]).broadcastTo(shape));
+}
+
+const headLoss = {
+  class: "composite" as const,
+  inferLoss: ([x, w, targets]: readonly TensorType[]): TensorType => {
+    requireFloat(x);
+    requireRank(x, 2, "x");
+    requireRank(w, 2, "w");
+    if (x.shape[1] !== w.shape[1]) throw new Error(`x [${x.shape}] does not fit w [${w.shape}]`);
+    requireTargets(x.shape[0], targets);
+    return { shape: [], dtype: x.dtype };
+  },
+};
+
+/** The composite rows of the op table. */
+export const COMPOSITE: Record<string, OpSpec> = {
+  softmax: {
+    class: "composite",
+    infer: ([x]) => {
+      requireFloat(x);
+      return same(x);
+    },
+    decompose: ([x]) => softmax(x),
+    vjp: (g, y) => [y.mul(g.sub(g.mul(y).sum(last(y), { keepDims: true })))],
+  },
+  logSoftmax: {
+    class: "composite",
+    infer: ([x]) => {
+      requireFloat(x);
+      return same(x);
+    },
+    decompose: ([x]) => maskedLogSoftmaxAnyRank(x),
+    vjp: (g, y) => [g.sub(y.exp().mul(g.sum(last(y), { keepDims: true })))],
+  },
+  layerNorm: {
+    class: "composite",
+    infer: ([x, gamma, beta]) => {
+      requireFloat(x);
+      const width = x.shape[x.shape.length - 1];
+      for (const [name, { shape }] of [["gamma", gamma], ["beta", beta]] as const) {
+        if (shape.length !== 1 || shape[0] !== width) {
+          throw new Error(`${name} must be [${width}] but is [${shape}]`);
+        }
+      }
+      return same(x);
+    },
+    decompose: ([x, gamma, beta], { eps }) => normalized(x, eps as number).hat.mul(gamma).add(beta),
+    // dx = rstd (dh - mean(dh) - hat mean(dh hat)) with dh = g gamma.
+    vjp: (g, _, [x, gamma], { eps }) => {
+      const { hat, rstd } = normalized(x, eps as number);
+      const dh = g.mul(gamma);
+      const mean = dh.mean(last(x), { keepDims: true });
+      const along = dh.mul(hat).mean(last(x), { keepDims: true });
+      return [
+        dh.sub(mean).sub(hat.mul(along)).mul(rstd),
+        g.mul(hat).sum(leadingAxes(x)),
+        g.sum(leadingAxes(x)),
+      ];
+    },
+  },
+  gelu: {
+    class: "composite",
+    infer: ([x]) => {
+      requireFloat(x);
+      return same(x);
+    },
+    decompose: ([x]) => x.mul(0.5).mul(geluTanh(x).add(1)),
+    vjp: (g, _, [x]) => {
+      const t = geluTanh(x);
+      const slope = x.mul(x).mul(3 * GELU_CUBIC).add(1).mul(GELU_SLOPE);
+      const inner = t.mul(t).neg().add(1).mul(slope).mul(x).mul(0.5);
+      return [g.mul(t.add(1).mul(0.5).add(inner))];
+    },
+  },
+  crossEntropy: {
+    class: "composite",
+    infer: ([logits, targets]) => {
+      requireFloat(logits);
+      requireRank(logits, 2, "logits");
+      requireTargets(logits.shape[0], targets);
+      return { shape: [], dtype: logits.dtype };
+    },
+    decompose: ([logits, targets], { classes }) => {
+      const logs = maskedLogSoftmax(logits, classes as number);
+      const picked = logs.where(oneHot(targets, logits.shape), 0).sum([1]);
+      return picked.mean().neg();
+    },
+    vjp: (g, _, [logits, targets], { classes }) => {
+      const probabilities = maskedLogSoftmax(logits, classes as number).exp();
+      const hit = oneHot(targets, logits.shape).cast(logits.dtype);
+      return [probabilities.sub(hit).mul(1 / logits.shape[0]).mul(g), undefined];
+    },
+  },
+  attention: {
+    class: "composite",
+    infer: ([q, k, v]) => {
+      for (const [name, type] of [["q", q], ["k", k], ["v", v]] as const) {
+        requireFloat(type);
+        requireRank(type, 4, name);
+      }
+      if (
+        k.shape.join() !== v.shape.join() ||
+        q.shape.some((size, axis) => axis !== 2 && size !== k.shape[axis])
+      ) {
+        throw new Error(
+          `q [${q.shape}], k [${k.shape}] and v [${v.shape}] do not fit: expected [B, H, T, D]`,
+        );
+      }
+      return same(q);
+    },
+    decompose: ([q, k, v], { causal, scale }) =>
+      attentionProbabilities(q, k, causal as boolean, scale as number).matmul(v),
+    vjp: (g, _, [q, k, v], { causal, scale }) => {
+      const p = attentionProbabilities(q, k, causal as boolean, scale as number);
+      const dp = g.matmul(v, { transB: true });
+      // Masked entries have probability 0, so nothing flows back through them.
+      const ds = p.mul(dp.sub(dp.mul(p).sum([3], { keepDims: true }))).mul(scale as number);
+      return [ds.matmul(k), ds.matmul(q, { transA: true }), p.matmul(g, { transA: true })];
+    },
+  },
+  linearCrossEntropy: {
+    class: "composite",
+    infer: (inputs) => headLoss.inferLoss(inputs),
+    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropy(inputs, attrs, target),
+    vjp: (g, _, [x, w, targets], attrs) => [
+      x.composite("linearCrossEntropyGradX", [w, targets], attrs).mul(g),
+      x.composite("linearCrossEntropyGradW", [w, targets], attrs).mul(g),
+      undefined,
+    ],
+  },
+  linearCrossEntropyGradX: {
+    class: "composite",
+    infer: (inputs) => {
+      headLoss.inferLoss(inputs);
+      return same(inputs[0]);
+    },
+    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropyGradX(inputs, attrs, target),
+  },
+  linearCrossEntropyGradW: {
+    class: "composite",
+    infer: (inputs) => {
+      headLoss.inferLoss(inputs);
+      return same(inputs[1]);
+    },
+    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropyGradW(inputs, attrs, target),
+  },
+};
+
+function maskedLogSoftmaxAnyRank(x: Tensor): Tensor {
+  const { shifted, total } = softmaxParts(x);
+  return shifted.sub(total.log());
+}

@@ -1,0 +1,132 @@
+/**
+ * The tied head and the loss in pieces: rows of x in chunks, rows of w in windows, so that no tensor outgrows a binding
+ * and the whole [N, V] logits never exist. The loss and both gradients are built from the same pieces; since the loss is a
+ * scalar, the gradients need nothing from later in the program, and each chunk can be finished while its logits are there.
+ *
+ * @module
+ */
+import type { Capabilities } from "../capabilities.ts";
+import { bytesPerElement } from "../dtype.ts";
+import type { Attrs } from "../graph.ts";
+import { concat, iota, type Tensor } from "../tensor.ts";
+
+/** Rows of x that are worth one chunk: more would only cost memory. */
+const CHUNK_ROWS = 512;
+const MASKED = -1e30;
+
+interface Window {
+  readonly start: number;
+  readonly end: number;
+}
+
+function cut(length: number, most: number, unit: number): Window[] {
+  const count = Math.ceil(length / most);
+  const even = Math.ceil(length / count);
+  const size = Math.max(1, Math.min(Math.ceil(even / unit) * unit, most));
+  const windows: Window[] = [];
+  for (let start = 0; start < length; start += size) {
+    windows.push({ start, end: Math.min(length, start + size) });
+  }
+  return windows;
+}
+
+function windowsOf(x: Tensor, w: Tensor, target: Capabilities): { chunks: Window[]; windows: Window[] } {
+  const [rows, width] = x.shape;
+  const elements = Math.floor(target.maxBindingBytes / bytesPerElement(x.dtype));
+  const windows = cut(w.shape[0], Math.max(1, Math.floor(elements / width)), 64);
+  const widest = windows[0].end - windows[0].start;
+  const chunks = cut(rows, Math.max(1, Math.min(CHUNK_ROWS, Math.floor(elements / widest))), 1);
+  return { chunks, windows };
+}
+
+function rowsOf(x: Tensor, { start, end }: Window): Tensor {
+  return x.slice([start, ...x.shape.slice(1).map(() => 0)], [end, ...x.shape.slice(1)]);
+}
+
+/** Logits of one chunk in one window, columns past the classes masked. */
+function logitsOf(x: Tensor, w: Tensor, chunk: Window, window: Window, classes: number): Tensor {
+  const logits = rowsOf(x, chunk).matmul(rowsOf(w, window), { transB: true });
+  if (window.end <= classes) return logits;
+  return logits.where(iota(logits.shape, 1).lt(classes - window.start), MASKED);
+}
+
+/** Log of the sum of exp over all windows, [rows, 1]. */
+function logSumExp(logits: readonly Tensor[]): Tensor {
+  const highest = logits.map((part) => part.max([1], { keepDims: true })).reduce((a, b) => a.maximum(b));
+  const total = logits.map((part) => part.sub(highest).exp().sum([1], { keepDims: true }))
+    .reduce((a, b) => a.add(b));
+  return total.log().add(highest);
+}
+
+function hits(targets: Tensor, chunk: Window, window: Window): Tensor {
+  const rows = chunk.end - chunk.start;
+  const shape = [rows, window.end - window.start];
+  const local = rowsOf(targets, chunk).sub(window.start).reshape([rows, 1]);
+  return iota(shape, 1).eq(local.broadcastTo(shape));
+}
+
+/** Derivative of the mean loss by the logits of one chunk, by window. */
+function gradLogits(
+  [x, w, targets]: readonly Tensor[],
+  chunk: Window,
+  windows: readonly Window[],
+  classes: number,
+): Tensor[] {
+  const logits = windows.map((window) => logitsOf(x, w, chunk, window, classes));
+  const lse = logSumExp(logits);
+  return windows.map((window, i) =>
+    logits[i].sub(lse).exp().sub(hits(targets, chunk, window).cast(x.dtype)).mul(1 / x.shape[0])
+  );
+}
+
+/** Mean of lse - logit[target] over the rows. */
+export function decomposeLinearCrossEntropy(
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+  target: Capabilities,
+): Tensor {
+  const [x, w, targets] = inputs;
+  const { chunks, windows } = windowsOf(x, w, target);
+  const sums = chunks.map((chunk) => {
+    const logits = windows.map((window) => logitsOf(x, w, chunk, window, attrs.classes as number));
+    const picked = windows.map((window, i) =>
+      logits[i].where(hits(targets, chunk, window), 0).sum([1], { keepDims: true })
+    ).reduce((a, b) => a.add(b));
+    return logSumExp(logits).sub(picked).sum();
+  });
+  return sums.reduce((a, b) => a.add(b)).mul(1 / x.shape[0]);
+}
+
+/** Derivative of the loss by x, [N, C]. */
+export function decomposeLinearCrossEntropyGradX(
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+  target: Capabilities,
+): Tensor {
+  const [x, w] = inputs;
+  const { chunks, windows } = windowsOf(x, w, target);
+  const parts = chunks.map((chunk) =>
+    gradLogits(inputs, chunk, windows, attrs.classes as number)
+      .map((part, i) => part.matmul(rowsOf(w, windows[i])))
+      .reduce((a, b) => a.add(b))
+  );
+  return parts.length === 1 ? parts[0] : concat(parts, 0);
+}
+
+/** Derivative of the loss by w, [V, C]. */
+export function decomposeLinearCrossEntropyGradW(
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+  target: Capabilities,
+): Tensor {
+  const [x, w] = inputs;
+  const { chunks, windows } = windowsOf(x, w, target);
+  const totals: Tensor[] = [];
+  for (const chunk of chunks) {
+    gradLogits(inputs, chunk, windows, attrs.classes as number).forEach((part, i) => {
+      const product = part.matmul(rowsOf(x, chunk), { transA: true });
+      totals[i] = totals[i] ? totals[i].add(product) : product;
+    });
+  }
+  return totals.length === 1 ? totals[0] : concat(totals, 0);
+}
