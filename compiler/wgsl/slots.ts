@@ -78,10 +78,11 @@ export class Slots {
       if (known) known.push(access);
       else byRoot.set(access.root, [access]);
     }
-    for (const [root, all] of byRoot) {
-      for (const cluster of clusters(all, target)) {
-        this.#add(root, cluster, target, exclusive(root), sizeOf(root));
-      }
+    const clusters = [...byRoot.values()].flatMap(overlapping);
+    joinNeighbours(clusters, target);
+    for (const cluster of clusters) {
+      const [{ root }] = cluster;
+      this.#add(root, cluster, target, exclusive(root), sizeOf(root));
     }
   }
 
@@ -132,23 +133,38 @@ function spanOf(accesses: readonly Access[]): readonly [number, number] {
   return [low, high];
 }
 
-/** One cluster when a binding can cover all accesses, otherwise runs that each fit. */
-function clusters(accesses: readonly Access[], target: Capabilities): Access[][] {
-  const limit = target.maxBindingBytes / bytesPerElement(accesses[0].dtype) - target.bindingAlignment;
+/**
+ * Accesses whose ranges overlap share a binding; others get their own, even in one root: the distance between two
+ * parameters differs from layer to layer, and must not end up in the text.
+ */
+function overlapping(accesses: readonly Access[]): Access[][] {
   const sorted = [...accesses].sort((a, b) => rangeOf(a.index)[0] - rangeOf(b.index)[0]);
   const result: Access[][] = [];
+  let end = -Infinity;
   for (const access of sorted) {
-    const last = result[result.length - 1];
-    if (last) {
-      const [low, high] = spanOf([...last, access]);
-      if (high - low < limit) {
-        last.push(access);
-        continue;
-      }
-    }
-    result.push([access]);
+    const [low, high] = rangeOf(access.index);
+    if (low <= end) result[result.length - 1].push(access);
+    else result.push([access]);
+    end = Math.max(end, high);
   }
   return result;
+}
+
+/** Too many bindings: joins the closest ranges of one root, as long as one binding can cover both. */
+function joinNeighbours(clusters: Access[][], target: Capabilities): void {
+  while (clusters.length > target.maxStorageBuffers) {
+    let best = -1;
+    let bestSpan = target.maxBindingBytes;
+    for (let i = 0; i + 1 < clusters.length; i++) {
+      const [left, right] = [clusters[i], clusters[i + 1]];
+      if (left[0].root !== right[0].root) continue;
+      const [low, high] = spanOf([...left, ...right]);
+      const bytes = (high - low + 1) * bytesPerElement(left[0].dtype) + target.bindingAlignment;
+      if (bytes < bestSpan) [best, bestSpan] = [i, bytes];
+    }
+    if (best < 0) return;
+    clusters.splice(best, 2, [...clusters[best], ...clusters[best + 1]]);
+  }
 }
 
 /** Type of an element in a storage buffer. */
