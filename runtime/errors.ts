@@ -1,0 +1,70 @@
+/**
+ * The errors that the runtime throws, besides the compiler's `LimitError`. Facts are in fields; messages are one line.
+ *
+ * @module
+ */
+
+/** No usable WebGPU device. */
+export class DeviceError extends Error {
+  override readonly name = "DeviceError";
+  /**
+   * @param problem What was found.
+   * @param remedy What to install or to set.
+   */
+  constructor(readonly problem: string, readonly remedy: string) {
+    super(`${problem}; ${remedy}`);
+  }
+}
+
+/** What went wrong on the device: `lost` also means destroyed. */
+export type GpuErrorKind = "validation" | "out-of-memory" | "internal" | "lost";
+
+/** Where a device error happened, as far as it is known. */
+export interface GpuErrorPlace {
+  /** Name of the program that was loaded or run. */
+  readonly program?: string;
+  readonly kernel?: string;
+  readonly buffer?: string;
+}
+
+/** An error that the device reported. The device and all that was loaded on it are of no further use. */
+export class GpuError extends Error {
+  override readonly name = "GpuError";
+  readonly program?: string;
+  readonly kernel?: string;
+  readonly buffer?: string;
+
+  /**
+   * @param kind What went wrong.
+   * @param detail The device's own words, on one line.
+   */
+  constructor(readonly kind: GpuErrorKind, readonly detail: string, place: GpuErrorPlace = {}) {
+    const where = [
+      place.program && `program ${place.program}`,
+      place.kernel && `kernel ${place.kernel}`,
+      place.buffer && `buffer ${place.buffer}`,
+    ].filter(Boolean).join(", ");
+    super(`GPU error (${kind})${where && ` in ${where}`}: ${detail}`);
+    this.program = place.program;
+    this.kernel = place.kernel;
+    this.buffer = place.buffer;
+  }
+}
+
+/** Values given to a program, or asked of it, that do not fit its inputs and outputs. */
+export class BindingError extends Error {
+  override readonly name = "BindingError";
+  /**
+   * @param program Name of the program.
+   * @param tensor Name of the input or output.
+   * @param problem What does not fit.
+   */
+  constructor(readonly program: string, readonly tensor: string, readonly problem: string) {
+    super(`program ${program}: ${tensor}: ${problem}`);
+  }
+}
+
+/** A driver's message on one line, without the box drawings around quoted source. */
+export function oneLine(message: string): string {
+  return message.replace(/[┌│─]+/g, " ").replace(/\s+/g, " ").trim();
+}
