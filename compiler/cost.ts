@@ -5,8 +5,6 @@
  *
  * @module
  */
-import { type Node, sizeOf } from "./graph.ts";
-
 /** Large tensors that an inlined expression may read: past this, loading its result is cheaper. */
 export const MAX_PROLOGUE_LOADS = 3;
 
@@ -16,9 +14,9 @@ const MAX_RECOMPUTE_COST = 40;
 /** In a product each operand element is loaded once per tile, so only what is nearly free is recomputed there. */
 const MAX_MATMUL_PROLOGUE_COST = 2;
 
-/** A tensor a quarter of the reader's size or less (a bias, a row statistic) stays in cache and does not count. */
-export function isSmallRead(tensor: Node, readerSize: number): boolean {
-  return sizeOf(tensor.shape) * 4 <= readerSize;
+/** A range a quarter of the reader's size or less (a bias, a row statistic) stays in cache and does not count. */
+export function isSmallRead([low, high]: readonly [number, number], readerSize: number): boolean {
+  return (high - low + 1) * 4 <= readerSize;
 }
 
 /** True when computing an expression again is cheaper than a store and a load. */

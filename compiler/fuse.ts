@@ -85,8 +85,8 @@ class Fuser {
       if (mode === "eager" || !this.#join(node)) this.#start(node);
     }
     if (mode === "eager") return;
-    this.#mergeColumns();
     this.#recompute();
+    this.#mergeColumns();
   }
 
   result(): Fusion {
@@ -114,7 +114,7 @@ class Fuser {
     if (OPS[node.op].class !== "pointwise") return false;
     const size = sizeOf(node.shape);
     const reads = readsOf(this.graph, node.id, (id) => id === node.id || this.#inline.has(id));
-    return reads.every((read) => isSmallRead(this.graph.nodes[read.tensor], size)) &&
+    return reads.every((read) => isSmallRead(read.span, size)) &&
       cheapToRecompute(this.#costOf(node.id, () => false)) && size > 1;
   }
 
@@ -381,14 +381,14 @@ class Fuser {
       expanded.add(id);
       return true;
     };
-    const leaves = readsOf(this.graph, node.id, expand).map((read) => read.tensor);
+    const leaves = readsOf(this.graph, node.id, expand);
     const size = sizeOf(node.shape);
-    for (const leaf of leaves) {
-      const unstored = this.#groupOf[leaf] === own && !stored(leaf);
-      if (unstored && !isSmallRead(this.graph.nodes[leaf], size)) return;
+    for (const { tensor, span } of leaves) {
+      const unstored = this.#groupOf[tensor] === own && !stored(tensor);
+      if (unstored && !isSmallRead(span, size)) return;
     }
     const cost = this.#costOf(node.id, (id) => expanded.has(id));
-    const big = leaves.filter((leaf) => !isSmallRead(this.graph.nodes[leaf], size));
+    const big = leaves.filter(({ span }) => !isSmallRead(span, size));
     const groups = new Set(readers.map((reader) => this.#groupOf[reader]));
     let extra = 0;
     for (const group of groups) {
@@ -397,8 +397,12 @@ class Fuser {
       if (kind === "matmul" ? !cheapInMatmul(cost, big.length) : !cheapToRecompute(cost)) return;
       if (big.length > MAX_PROLOGUE_LOADS) return;
       const known = new Set(nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
-      for (const leaf of big) if (!known.has(leaf)) extra += byteSize(this.graph.nodes[leaf]);
-      const added = leaves.filter((leaf) => !known.has(leaf)).length;
+      for (const { tensor, span } of big) {
+        if (!known.has(tensor)) {
+          extra += (span[1] - span[0] + 1) * bytesPerElement(this.graph.nodes[tensor].dtype);
+        }
+      }
+      const added = leaves.filter(({ tensor }) => !known.has(tensor)).length;
       if (known.size + added + 1 > this.target.maxStorageBuffers) return;
     }
     if (extra > byteSize(node) * (1 + groups.size)) return;

@@ -12,10 +12,12 @@ import { isRowReduction, reducedAxes, reductionDomain } from "./lower.ts";
 
 /** Elements that one invocation reduces in a stage. */
 const STAGE_LENGTH = 4096;
-/** Rows (or vec4 columns) that keep a target busy without splitting. */
-const BUSY = { software: 64, gpu: 1024 };
-/** Shorter reductions are left alone whatever their parallelism. */
-const SHORT = 1024;
+/** Rows that keep a target busy without splitting, and invocations of four columns that do. */
+const BUSY = { software: { rows: 64, columns: 512 }, gpu: { rows: 1024, columns: 4096 } };
+/** Shorter reductions are left alone whatever their parallelism: rows are contiguous, columns are not. */
+const SHORT = { rows: 1024, columns: 128 };
+/** Rows that one invocation adds up in a stage of a column reduction. */
+const COLUMN_STAGE = 64;
 
 /** Rewrites reductions, gathers and products that do not fit the target as they are. */
 export function splitForTarget(graph: Graph, target: Capabilities): Graph {
@@ -54,11 +56,10 @@ class Splitter {
   #reduction(node: Node, input: NodeId): NodeId | undefined {
     const source = this.graph.nodes[node.inputs[0]];
     const { parallel, reduced } = reductionDomain(this.graph, node);
-    if (reduced <= SHORT) return undefined;
     const busy = this.target.software ? BUSY.software : BUSY.gpu;
     if (isRowReduction(this.graph, node)) {
       const tooLong = reduced / 4 > this.target.maxLoopIterations / 8;
-      if (parallel >= busy && !tooLong) return undefined;
+      if (reduced <= SHORT.rows || (parallel >= busy.rows && !tooLong)) return undefined;
       return this.#rows(node, this.#reshape(input, [parallel, reduced]), parallel, reduced);
     }
     const axes = reducedAxes(node).filter((axis) => source.shape[axis] > 1);
@@ -67,7 +68,7 @@ class Splitter {
     );
     if (!leading) return this.#oneByOne(node, input, axes);
     const tooLong = reduced > this.target.maxLoopIterations / 4;
-    if (parallel / 4 >= busy && !tooLong) return undefined;
+    if (reduced <= SHORT.columns || (parallel / 4 >= busy.columns && !tooLong)) return undefined;
     return this.#columns(node, this.#reshape(input, [reduced, parallel]), parallel, reduced);
   }
 
@@ -107,7 +108,7 @@ class Splitter {
 
   /** [reduced, parallel] down the columns. */
   #columns(node: Node, input: NodeId, parallel: number, reduced: number): NodeId {
-    const length = Math.max(64, Math.ceil(Math.sqrt(reduced)));
+    const length = Math.max(COLUMN_STAGE, Math.ceil(Math.sqrt(reduced)));
     const stages = Math.floor(reduced / length);
     const main = stages * length;
     const head = main === reduced ? input : this.#slice(input, [0, 0], [main, parallel]);
@@ -121,7 +122,9 @@ class Splitter {
   }
 
   #oneByOne(node: Node, input: NodeId, axes: readonly number[]): NodeId | undefined {
-    if (axes.length < 2) return undefined;
+    if (axes.length < 2 || sizeOfAxes(this.graph.nodes[node.inputs[0]].shape, axes) <= SHORT.columns) {
+      return undefined;
+    }
     let value = input;
     for (const axis of [...axes].sort((a, b) => b - a)) value = this.#reduce(node, value, axis);
     return this.#reshape(value, node.shape);
@@ -194,4 +197,8 @@ function windowLength(length: number, bytes: number, limit: number): number {
   const size = Math.ceil(length / count);
   const rounded = Math.ceil(size / 64) * 64;
   return rounded * (bytes / length) <= limit ? rounded : size;
+}
+
+function sizeOfAxes(shape: readonly number[], axes: readonly number[]): number {
+  return axes.reduce((product, axis) => product * shape[axis], 1);
 }
