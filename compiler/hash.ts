@@ -4,8 +4,9 @@
  * @module
  */
 import type { Graph } from "./graph.ts";
+import { printGraph } from "./print.ts";
 
-/** 64-bit FNV-1a of a text, as 16 hexadecimal digits. */
+/** 64-bit FNV-1a (Fowler, Noll, Vo) over the UTF-16 units of a text, as 16 hexadecimal digits. */
 export function hashText(text: string): string {
   let low = 0x84222325;
   let high = 0xcbf29ce4;
@@ -21,8 +22,5 @@ export function hashText(text: string): string {
 
 /** Hash of a graph's structure: ops, edges, attributes, types and outputs, not origins. */
 export function hashGraph(graph: Graph): string {
-  const lines = graph.nodes.map(({ op, inputs, attrs, shape, dtype }) =>
-    `${op} ${inputs} ${JSON.stringify(attrs)} ${dtype}[${shape}]`
-  );
-  return hashText(`${lines.join("\n")}\n${JSON.stringify(graph.outputs)}`);
+  return hashText(printGraph(graph, { origins: false }));
 }
