@@ -3,9 +3,9 @@
  *
  * Nodes are visited in order. A pointwise node joins the group of a producer when it reads the producer's result at its
  * own position (or, in a row group, at its own row): it becomes an epilogue. A row reduction joins a group over the same
- * rows. Products, column reductions and indexed ops start groups of their own. Afterwards column reductions over the
- * same rows are merged, and results that are cheaper to compute again than to keep are inlined into their readers. What
- * is legal is decided here; what pays is priced by the constants in `cost.ts`.
+ * rows. Products, column reductions and indexed ops start groups of their own. Afterwards results that are cheaper
+ * to compute again than to keep are inlined into their readers, and loops over the same space that read the same tensor
+ * are merged. What is legal is decided here; what pays is priced by the constants in `cost.ts`.
  *
  * @module
  */
@@ -86,7 +86,7 @@ class Fuser {
     }
     if (mode === "eager") return;
     this.#recompute();
-    this.#mergeColumns();
+    this.#mergeSiblings();
   }
 
   result(): Fusion {
@@ -304,25 +304,35 @@ class Fuser {
     this.#groups[from] = undefined;
   }
 
-  /** Column reductions over the same rows that share a tensor become one kernel: the tensor is read once. */
-  #mergeColumns(): void {
-    const columns = this.#groups.filter((group) => group?.kind === "column");
-    for (let i = 0; i < columns.length; i++) {
-      for (let j = i + 1; j < columns.length; j++) {
-        const a = columns[i];
-        const b = columns[j];
-        if (!a || !b || a.parallel !== b.parallel || a.reduced !== b.reduced) continue;
-        const tensors = new Set(a.nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
-        const shared = b.nodes.some((id) => this.#readsOf(id).some((read) => tensors.has(read.tensor)));
-        if (!shared || this.#dependsOn(a.id, b.id) || this.#dependsOn(b.id, a.id)) continue;
-        const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
-        if (this.#tooManyBindings(nodes)) continue;
-        a.nodes = nodes;
-        for (const id of b.nodes) this.#groupOf[id] = a.id;
-        this.#groups[b.id] = undefined;
-        columns[j] = undefined;
+  /** Loops over the same space that share a large tensor and do not need each other become one: it is read once. */
+  #mergeSiblings(): void {
+    const readers = new Map<NodeId, Set<number>>();
+    for (const group of this.#groups) {
+      if (!group || !["pointwise", "row", "column"].includes(group.kind)) continue;
+      const space = group.parallel * group.reduced;
+      for (const { tensor, span } of group.nodes.flatMap((id) => this.#readsOf(id))) {
+        if (this.#groupOf[tensor] === group.id || isSmallRead(span, space)) continue;
+        const known = readers.get(tensor);
+        if (known) known.add(group.id);
+        else readers.set(tensor, new Set([group.id]));
       }
     }
+    for (const ids of readers.values()) {
+      for (const first of ids) {
+        for (const second of ids) if (first < second) this.#mergePair(first, second);
+      }
+    }
+  }
+
+  #mergePair(first: number, second: number): void {
+    const [a, b] = [this.#groups[first], this.#groups[second]];
+    if (!a || !b || a.kind !== b.kind || a.parallel !== b.parallel || a.reduced !== b.reduced) return;
+    if (this.#dependsOn(first, second) || this.#dependsOn(second, first)) return;
+    const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
+    if (this.#tooManyBindings(nodes)) return;
+    a.nodes = nodes;
+    for (const id of b.nodes) this.#groupOf[id] = a.id;
+    this.#groups[second] = undefined;
   }
 
   /** Inlines results into their readers where that moves fewer bytes than storing and loading them. */
