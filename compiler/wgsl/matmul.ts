@@ -40,6 +40,14 @@ export function emitMatmul(
   if (invocations > target.maxInvocations) {
     throw new LimitError("matmul's workgroup", "maxInvocations", invocations, target.maxInvocations);
   }
+  if (kernel.loopIterations > target.maxLoopIterations) {
+    throw new LimitError(
+      "matmul's loops",
+      "maxLoopIterations",
+      kernel.loopIterations,
+      target.maxLoopIterations,
+    );
+  }
   return kernel;
 }
 

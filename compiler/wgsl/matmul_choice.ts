@@ -1,16 +1,110 @@
 /**
- * Which matmul schedule a shape gets on a target, and which a tuner should try.
+ * Which matmul schedule a shape gets on a target when nobody has measured it there, and which a tuner should try.
+ *
+ * The choices for software adapters were measured on lavapipe (AVX2 lanes, two cores); those for GPUs are customary
+ * sizes that have not been measured.
  *
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import type { MatmulSchedule } from "./matmul_schedule.ts";
+import type {
+  MatmulSchedule,
+  RegisterSchedule,
+  SubgroupSchedule,
+  WorkgroupSchedule,
+} from "./matmul_schedule.ts";
 import type { MatmulShape } from "./tile.ts";
+
+/** Tile rows that are walked together: 4 to 16 were equal, 1 was up to a fifth slower, all of them lost on few depths. */
+const BAND = 8;
+/** Output tiles below which a smaller tile is preferred, so that all cores or compute units have work. */
+const FEW_TILES_SOFTWARE = 8;
+const FEW_TILES_GPU = 96;
+/** Floating-point operations from which a tile pays that is a fifth faster but takes twice as long to compile. */
+const LARGE_FLOPS = 0.25e9;
+/** Floating-point operations below which compiling is all that counts. */
+const TINY_FLOPS = 0.02e9;
+/** Bytes of an operand from which reading it across its rows misses the last-level cache. */
+const FAR_BYTES = 16 * 2 ** 20;
+/** Loop iterations that are left for the loop of stores. */
+const STORE_ITERATIONS = 64;
 
 /** The schedule to use when nobody has measured. */
 export function chooseMatmulSchedule(shape: MatmulShape, target: Capabilities): MatmulSchedule {
   if (!target.software) return workgroupSchedule(shape, target);
   return target.subgroupSize > 0 ? subgroupSchedule(shape, target) : registerSchedule(shape, target);
+}
+
+/** Schedules that a tuner should measure for a shape, the default first. All of them fit the target. */
+export function matmulCandidates(shape: MatmulShape, target: Capabilities): MatmulSchedule[] {
+  const candidates: MatmulSchedule[] = [chooseMatmulSchedule(shape, target)];
+  const lanes = target.subgroupSize;
+  if (lanes > 0) {
+    for (const lanesAlong of ["cols", "rows"] as const) {
+      for (const shared of [4, 8, 16, 32, 48, 64]) {
+        for (const perLane of [4, 8, 16]) {
+          if (shared * perLane > 512) continue;
+          const base = { kind: "subgroup", lanes, lanesAlong, perLane, shared, subgroups: 1 } as const;
+          for (const band of [1, BAND, 2 ** 16]) {
+            candidates.push({ ...base, depthStep: depthStep(shape, 4, target), band });
+          }
+        }
+      }
+    }
+  }
+  for (const [rows, cols] of [[4, 4], [4, 8], [8, 4], [8, 8], [8, 16], [16, 8]]) {
+    const step = depthStep(shape, 4, target);
+    candidates.push({
+      kind: "register",
+      rows,
+      cols,
+      groupRows: 1,
+      groupCols: 8,
+      depthStep: step,
+      band: BAND,
+    });
+  }
+  if (!target.software) {
+    for (const tile of GPU_TILES) {
+      for (const step of [8, 16, 32]) candidates.push({ ...tile, depthStep: step });
+    }
+  }
+  const seen = new Set<string>();
+  return candidates.filter((candidate) => {
+    const key = JSON.stringify(candidate);
+    const repeated = seen.has(key);
+    seen.add(key);
+    return !repeated && fits(shape, candidate, target);
+  });
+}
+
+/** Rows and columns of a schedule's tile: a subgroup's or a workgroup's. */
+function tileOf(schedule: MatmulSchedule): { rows: number; cols: number } {
+  if (schedule.kind !== "subgroup") {
+    return { rows: schedule.rows * schedule.groupRows, cols: schedule.cols * schedule.groupCols };
+  }
+  const own = schedule.lanes * schedule.perLane;
+  return schedule.lanesAlong === "cols"
+    ? { rows: schedule.shared, cols: own }
+    : { rows: own, cols: schedule.shared };
+}
+
+/** Whether a schedule keeps the target's limits and wastes less than three quarters of its tiles. */
+function fits(shape: MatmulShape, schedule: MatmulSchedule, target: Capabilities): boolean {
+  const tile = tileOf(schedule);
+  const least = 4 * Math.max(4, target.subgroupSize);
+  if (tile.rows >= 2 * Math.max(shape.rows, 4) && tile.rows > least) return false;
+  if (tile.cols >= 2 * Math.max(shape.cols, 4) && tile.cols > least) return false;
+  const own = schedule.kind === "register" ? schedule : tile;
+  if (shape.aContiguous === "rows" && own.rows % 4 !== 0) return false;
+  if (Math.floor(shape.depth / schedule.depthStep) + STORE_ITERATIONS > target.maxLoopIterations) {
+    return false;
+  }
+  const invocations = schedule.kind === "subgroup"
+    ? schedule.lanes * schedule.subgroups
+    : schedule.groupRows * schedule.groupCols;
+  if (invocations > target.maxInvocations) return false;
+  return schedule.kind !== "workgroup" || stagedBytes(schedule) <= target.maxWorkgroupBytes;
 }
 
 /** The smallest power of two that covers `n`, between `low` and `high`. */
@@ -20,55 +114,96 @@ function covering(n: number, low: number, high: number): number {
   return size;
 }
 
+/** `step`, or the smallest multiple of it with which the loop over depth keeps the target's limit. */
 function depthStep(shape: MatmulShape, step: number, target: Capabilities): number {
-  while (Math.floor(shape.depth / step) > target.maxLoopIterations) step *= 2;
-  return step;
+  const iterations = target.maxLoopIterations - STORE_ITERATIONS;
+  return step * Math.max(1, Math.ceil(shape.depth / step / iterations));
 }
 
-function subgroupSchedule(shape: MatmulShape, target: Capabilities): MatmulSchedule {
+function flopsOf(shape: MatmulShape): number {
+  return 2 * shape.batch * shape.rows * shape.cols * shape.depth;
+}
+
+/**
+ * 32 x 8 a lane where it pays, 32 x 4 for small products, 16 x 4 for tiny ones: 55, 45 and 30 GFLOP/s, which take 400,
+ * 180 and 100 ms to compile. Larger tiles were no faster and took 0.7 to 1.4 s; a depth step of 8 was no faster.
+ */
+function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSchedule {
   const lanes = target.subgroupSize;
-  const alongRows = shape.cols < 4 * lanes && shape.rows > shape.cols;
-  const [extent, contiguous] = alongRows
-    ? [shape.cols, shape.bContiguous !== "depth"]
-    : [shape.rows, shape.aContiguous !== "depth"];
-  const shared = covering(extent, contiguous && extent > 2 ? 4 : 1, 32);
-  return {
-    kind: "subgroup",
-    lanes,
-    lanesAlong: alongRows ? "rows" : "cols",
-    perLane: 4,
-    shared,
-    subgroups: 1,
-    depthStep: depthStep(shape, 4, target),
-    band: 4,
-  };
+  const { batch, rows, cols, depth } = shape;
+  const base = { kind: "subgroup", lanes, subgroups: 1, band: BAND } as const;
+  const flops = flopsOf(shape);
+  const largest = flops < TINY_FLOPS ? 16 : 32;
+  const wide = flops < LARGE_FLOPS ? 4 : 8;
+
+  // Few columns: lanes along the rows waste less of the tile.
+  if (cols < 4 * lanes && rows > cols) {
+    const shared = covering(cols, 4, largest);
+    return { ...base, lanesAlong: "rows", perLane: 4, shared, depthStep: depthStep(shape, 4, target) };
+  }
+  // A large B read across its rows: broadcasting B gives each load eight cache lines to wait for at once instead of
+  // four (64 x 768 x 25152: 43 against 21 GFLOP/s).
+  const across = shape.aContiguous === "depth" && shape.bContiguous === "cols";
+  if (across && rows > 4 * lanes && 4 * depth * cols > FAR_BYTES) {
+    return { ...base, lanesAlong: "rows", perLane: 8, shared: 32, depthStep: depthStep(shape, 4, target) };
+  }
+
+  const shared = covering(rows, shape.aContiguous === "rows" && rows > 4 ? 4 : 1, largest);
+  // Few rows are bound by reading B: along depth every load of a narrow tile is a line already; along the columns a
+  // lane should own a whole line of 16 (1 x 3072 x 768: 4, 8, 16 columns gave 0.5, 1.0, 2.0 GFLOP/s).
+  let perLane = shared > 8 ? wide : shape.bContiguous === "cols" ? 16 : 4;
+  const tiles = () => batch * Math.ceil(rows / shared) * Math.ceil(cols / (lanes * perLane));
+  while (perLane > 4 && tiles() < FEW_TILES_SOFTWARE) perLane /= 2;
+  const step = shared <= 4 && shape.bContiguous === "depth" ? 8 : 4;
+  return { ...base, lanesAlong: "cols", perLane, shared, depthStep: depthStep(shape, step, target) };
 }
 
-function registerSchedule(shape: MatmulShape, target: Capabilities): MatmulSchedule {
+/** 16 x 8 an invocation: 22 GFLOP/s on lavapipe; eight invocations along the columns share the rows' cache lines. */
+function registerSchedule(shape: MatmulShape, target: Capabilities): RegisterSchedule {
+  const large = flopsOf(shape) >= LARGE_FLOPS;
   return {
     kind: "register",
-    rows: covering(shape.rows, shape.aContiguous === "rows" ? 4 : 1, 8),
-    cols: covering(shape.cols, 4, 16),
+    rows: covering(shape.rows, shape.aContiguous === "rows" ? 4 : 1, large ? 16 : 8),
+    cols: covering(shape.cols / 8, 4, 8),
     groupRows: 1,
     groupCols: 8,
     depthStep: depthStep(shape, 4, target),
-    band: 4,
+    band: BAND,
   };
 }
 
-function workgroupSchedule(shape: MatmulShape, target: Capabilities): MatmulSchedule {
-  return {
-    kind: "workgroup",
-    rows: 4,
-    cols: 4,
-    groupRows: 16,
-    groupCols: 16,
-    depthStep: depthStep(shape, 16, target),
-    band: 8,
-  };
+/** Workgroup tiles of 128 x 128, 64 x 64, 32 x 32, and flat ones for few rows or columns. */
+const GPU_TILES: readonly WorkgroupSchedule[] = [
+  { kind: "workgroup", rows: 8, cols: 8, groupRows: 16, groupCols: 16, depthStep: 8, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 16, groupCols: 16, depthStep: 16, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 8, groupCols: 8, depthStep: 16, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 4, groupCols: 16, depthStep: 16, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 16, groupCols: 4, depthStep: 16, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 1, groupCols: 32, depthStep: 16, band: BAND },
+  { kind: "workgroup", rows: 4, cols: 4, groupRows: 32, groupCols: 1, depthStep: 16, band: BAND },
+];
+
+/** Bytes of workgroup memory that `matmul_workgroup.ts` needs. */
+function stagedBytes(schedule: WorkgroupSchedule): number {
+  const { rows, cols } = tileOf(schedule);
+  return 16 * schedule.depthStep * (rows / 4 + 1 + cols / 4 + 1);
 }
 
-/** Schedules that a tuner should measure for a shape, the default first. All keep the target's limits. */
-export function matmulCandidates(shape: MatmulShape, target: Capabilities): MatmulSchedule[] {
-  return [chooseMatmulSchedule(shape, target)];
+/** The first tile that the result fills at least half and that leaves enough tiles to fill the GPU. */
+function workgroupSchedule(shape: MatmulShape, target: Capabilities): WorkgroupSchedule {
+  const { batch, rows, cols } = shape;
+  const usable = GPU_TILES.map((tile) => ({ ...tile, depthStep: depthStep(shape, tile.depthStep, target) }))
+    .filter((tile) => tile.groupRows * tile.groupCols <= target.maxInvocations)
+    .filter((tile) => stagedBytes(tile) <= target.maxWorkgroupBytes);
+  const filled = usable.filter((schedule) => {
+    const tile = tileOf(schedule);
+    return tile.rows < 2 * Math.max(rows, 4) && tile.cols < 2 * Math.max(cols, 4);
+  });
+  const plenty = filled.find((schedule) => {
+    const tile = tileOf(schedule);
+    return batch * Math.ceil(rows / tile.rows) * Math.ceil(cols / tile.cols) >= FEW_TILES_GPU;
+  });
+  return plenty ?? filled.find((tile) => tile.groupRows * tile.groupCols <= 64) ?? filled[0] ??
+    usable.at(2) ??
+    GPU_TILES[2];
 }

@@ -36,8 +36,8 @@ export function emitTileIndex(
   const tiles = rowTiles * colTiles;
   const groups = Math.ceil(tiles / tilesPerGroup);
   const limit = target.maxWorkgroups;
-  if (groups * batch * tilesPerGroup > 2 ** 32 - 1) {
-    throw new LimitError("matmul", "u32 tile numbers", groups * batch, 2 ** 32 - 1);
+  if (groups * batch * tilesPerGroup > 2 ** 31) {
+    throw new LimitError("matmul", "u32 tile numbers", groups * batch, 2 ** 31);
   }
   let workgroups: readonly [number, number, number];
   let inBatch: string;

@@ -5,17 +5,10 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import {
-  checkTile,
-  declareAccumulators,
-  emitDepthLoop,
-  multiplyAdd,
-  operandsOf,
-  OwnOperand,
-  storeTileInLoop,
-} from "./matmul_fragment.ts";
+import { checkTile, operandsOf, OwnOperand } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { RegisterSchedule } from "./matmul_schedule.ts";
+import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTileInLoop } from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -49,10 +42,10 @@ export function emitRegisterMatmul(
   const bLoads = new OwnOperand(w, b, "col", cols, tileCols);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
-  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
+  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const aFragment = aLoads.load(w, k, depths);
     const bFragment = bLoads.load(w, k, depths);
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { rowBlock: rows, terms: 4 });
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 4);
   });
   const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {

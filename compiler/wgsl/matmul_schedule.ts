@@ -19,7 +19,7 @@ export interface SubgroupSchedule extends Walk {
   readonly lanesAlong: "rows" | "cols";
   /** Rows or columns that a lane owns: a multiple of 4. */
   readonly perLane: number;
-  /** Rows or columns of the broadcast operand. */
+  /** Rows or, a multiple of 4, columns of the broadcast operand. */
   readonly shared: number;
   /** Subgroups of a workgroup, each with a tile of its own. */
   readonly subgroups: number;

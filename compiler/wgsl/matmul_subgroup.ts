@@ -7,21 +7,19 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
+import { InternalError } from "../errors.ts";
 import {
   checkTile,
   clampOuter,
-  declareAccumulators,
-  emitDepthLoop,
   Fragment,
-  multiplyAdd,
   type Operand,
   operandsOf,
   OwnOperand,
   plus,
-  storeTileInLoop,
 } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { SubgroupSchedule } from "./matmul_schedule.ts";
+import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTileInLoop } from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -37,6 +35,7 @@ export function emitSubgroupMatmul(
   const { a, b } = operandsOf(shape, hooks);
   const alongCols = lanesAlong === "cols";
   const [tileRows, tileCols] = alongCols ? [shared, lanes * perLane] : [lanes * perLane, shared];
+  if (!alongCols && shared % 4 !== 0) throw new InternalError(`matmul: ${shared} columns are not vec4s`);
   checkTile(a, tileRows);
   checkTile(b, tileCols);
   const [own, spread] = alongCols ? [b, a] : [a, b];
@@ -55,17 +54,13 @@ export function emitSubgroupMatmul(
   w.line(`let col = colTile * ${tileCols}u${alongCols ? laneOffset : ""};`);
   const ownLoads = new OwnOperand(w, own, alongCols ? "col" : "row", perLane, lanes * perLane);
   const spreadLoads = new SpreadOperand(w, spread, alongCols ? "row" : "col", shared, lanes, depthStep);
-  const size = alongCols
-    ? { rows: shared, colQuads: perLane / 4 }
-    : { rows: perLane, colQuads: Math.ceil(shared / 4) };
+  const size = alongCols ? { rows: shared, colQuads: perLane / 4 } : { rows: perLane, colQuads: shared / 4 };
   declareAccumulators(w, size.rows, size.colQuads);
-  // Sixteen vectors of the lanes' own operand stay in registers while the broadcast operand passes by.
-  const order = { rowBlock: alongCols ? shared : 4, terms: 4 };
-  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
+  const depthIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const spreadFragment = spreadLoads.load(w, k, depths);
     const ownFragment = ownLoads.load(w, k, depths);
     const [aFragment, bFragment] = alongCols ? [spreadFragment, ownFragment] : [ownFragment, spreadFragment];
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, order);
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 4);
   });
   const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {

@@ -7,19 +7,10 @@
  */
 import type { Capabilities } from "../capabilities.ts";
 import { LimitError } from "../errors.ts";
-import {
-  clampOuter,
-  declareAccumulators,
-  emitDepthLoop,
-  Fragment,
-  multiplyAdd,
-  type Operand,
-  operandsOf,
-  plus,
-  storeTile,
-} from "./matmul_fragment.ts";
+import { clampOuter, Fragment, type Operand, operandsOf, plus } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { WorkgroupSchedule } from "./matmul_schedule.ts";
+import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTile } from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -64,13 +55,13 @@ export function emitWorkgroupMatmul(
   w.line(`let tileCol = colTile * ${tileCols}u;`);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
-  const loopIterations = emitDepthLoop(w, shape.depth, depthStep, target, (k, depths) => {
+  const loopIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const aItems = aTile.stage(w, k, depths, 0);
     bTile.stage(w, k, depths, aItems);
     w.line("workgroupBarrier();");
     const aFragment = aTile.fragment("localRow", groupRows);
     const bFragment = bTile.fragment("localCol", groupCols);
-    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, { rowBlock: 1, terms: 1 });
+    multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 1);
     w.line("workgroupBarrier();");
   });
   w.line("let row = tileRow + localRow * 4u;");

@@ -29,8 +29,9 @@ export interface TilePosition {
 }
 
 /**
- * How a template reads and writes. Indices may lie past the end: a load past `depth` must give 0, a load past `rows` or
- * `cols` may give anything that is not out of the buffer, and a store must write only elements inside the result.
+ * How a template reads and writes. Templates clamp and guard positions so that the first element of a vec4 lies inside
+ * the operand or the result; the following ones may lie past the end. A load may then give anything for elements past
+ * `rows`, `cols` or `depth`, as long as it reads inside the buffer; a store must skip them.
  * Hooks may append statements to `w` before returning their expression.
  */
 export interface TileHooks {
