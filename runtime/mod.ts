@@ -1,0 +1,28 @@
+/**
+ * The runtime: opens a WebGPU device and runs compiled programs on it.
+ *
+ * @example
+ * ```ts ignore
+ * await ensureAdapter();
+ * const device = await openDevice();
+ * const states = device.createStates();
+ * const step = await device.load(program, states);
+ * const ring = step.createRing(["loss"]);
+ * for (let i = 0; i < 100; i++) step.run({ batch: { tokens }, scalars: { lr: 1e-3 }, record: ring, tag: i });
+ * for (const { tag, values } of await ring.drain()) console.log(tag, values.loss);
+ * ```
+ *
+ * @module
+ */
+export { DRIVER_REMEDY, ensureAdapter } from "./adapter.ts";
+export { type DeviceInfo, type DeviceOptions, GpuDevice, openDevice } from "./device.ts";
+export { BindingError, DeviceError, GpuError, type GpuErrorKind, type GpuErrorPlace } from "./errors.ts";
+export { type Launch, LoadedProgram, type RunInputs } from "./execute.ts";
+export { checkProgram } from "./limits.ts";
+export { DeviceMemory } from "./memory.ts";
+export { type KernelLayout, PipelineCache } from "./pipelines.ts";
+export { type DispatchTime, profile } from "./profile.ts";
+export { MetricsRing, type RingOptions, type RingRecord } from "./ring.ts";
+export { StateStore } from "./state.ts";
+export { type ReadRange, StagingPool } from "./transfer.ts";
+export { type TensorData } from "./values.ts";
