@@ -1,0 +1,111 @@
+/**
+ * `deno task inspect`: prints a stage of the compilation of a training or sampling program as text. Nothing runs; an
+ * adapter is opened only to learn its limits, and is not needed.
+ *
+ * @module
+ */
+import { BASELINE, type Capabilities, compileStages, explain, LAVAPIPE, STAGES } from "../../compiler/mod.ts";
+import { openDevice } from "../../runtime/mod.ts";
+import { type ModelConfig, PRESET_NAMES } from "../config.ts";
+import {
+  traceApplyStep,
+  traceInit,
+  traceLoss,
+  traceMicroStep,
+  traceSample,
+  traceTrainStep,
+} from "../programs.ts";
+import { MODE_NAMES, planRun, type RunPlan, TOKENIZER_NAMES } from "../run_options.ts";
+import { runCommand } from "./exit.ts";
+import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
+
+const size = (help: string) => ({ kind: "whole", min: 1, max: MANY, help }) as const;
+
+const PROGRAM_NAMES = ["step", "loss", "micro", "apply", "init", "sample"] as const;
+type ProgramName = (typeof PROGRAM_NAMES)[number];
+
+const FLAGS = {
+  "preset": { kind: "choice", choices: PRESET_NAMES, help: "Model; nano unless told otherwise." },
+  "stage": {
+    kind: "choice",
+    choices: STAGES,
+    help: "What to print; groups unless told otherwise.",
+  },
+  "program": {
+    kind: "choice",
+    choices: PROGRAM_NAMES,
+    help: "Which program; step (forward, backward, clip, AdamW) unless told otherwise.",
+  },
+  "target": {
+    kind: "choice",
+    choices: ["adapter", "lavapipe", "baseline"],
+    help: "What to compile for; this machine's adapter unless told otherwise.",
+  },
+  "layers": size("Transformer blocks, in place of the preset's."),
+  "width": size("Channels, in place of the preset's."),
+  "heads": size("Attention heads; they divide the width."),
+  "context": size("Tokens that the model looks at; at most 1024."),
+  "micro-batch": size("Sequences that pass through the model at once."),
+  "tokenizer": {
+    kind: "choice",
+    choices: TOKENIZER_NAMES,
+    help: "Sets the vocabulary: bytes 256, gpt2 50257.",
+  },
+  "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
+  "help": { kind: "switch", help: "Show this text." },
+} as const satisfies Flags;
+
+if (import.meta.main) await runCommand(() => main(Deno.args));
+
+async function main(args: readonly string[]): Promise<number> {
+  const values = parseFlags(FLAGS, args);
+  if (values.help) {
+    console.log(helpText(
+      "deno task inspect [flags]",
+      "Prints what the compiler makes of a GPT-2 program: the traced graph, the joint forward and backward graph,\n" +
+        "fusion groups with their reasons, kernels, WGSL, or the memory plan.",
+      FLAGS,
+    ));
+    return 0;
+  }
+  const { preset = "nano", stage = "groups", program = "step", mode = "fused" } = values;
+  const request = { ...values, preset, microBatch: values["micro-batch"], out: "" };
+  planRun(request, true); // wrong sizes are refused before a device is opened
+  const target = await targetFor(values.target ?? "adapter");
+  const plan = planRun(request, target.software);
+  const name = `${preset}_${program}`;
+  print(explain(compileStages(traceProgram(program, plan), target, { mode, name }), stage));
+  return 0;
+}
+
+function traceProgram(program: ProgramName, { model, microBatch }: RunPlan) {
+  const shape = { batch: microBatch, context: model.context };
+  const makers: Record<ProgramName, (config: ModelConfig) => ReturnType<typeof traceInit>> = {
+    step: (config) => traceTrainStep(config, shape),
+    loss: (config) => traceLoss(config, shape),
+    micro: (config) => traceMicroStep(config, shape),
+    apply: traceApplyStep,
+    init: traceInit,
+    sample: (config) => traceSample(config, { history: 2 * config.context, window: config.context }),
+  };
+  return makers[program](model);
+}
+
+async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Capabilities> {
+  if (name === "lavapipe") return LAVAPIPE;
+  if (name === "baseline") return BASELINE;
+  try {
+    const device = await openDevice();
+    console.error(`compiled for ${device.info.description}`);
+    return device.capabilities;
+  } catch {
+    console.error("no adapter opens here: compiled for WebGPU's guaranteed minimum");
+    return BASELINE;
+  }
+}
+
+/** Writes all of a long text, also into a pipe that is slow. */
+function print(text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+}

@@ -1,0 +1,50 @@
+/**
+ * GPT-2 on top of the compiler: the model and its optimizer as tensor code, training in a Worker, generation.
+ *
+ * | file | idea |
+ * |---|---|
+ * | `config.ts`, `run_options.ts` | presets, and what a request to train becomes |
+ * | `params.ts`, `init.ts` | one flat tensor of parameters, and how it starts |
+ * | `gpt2.ts` | the model |
+ * | `optimizer.ts`, `schedule.ts` | clipping, AdamW, learning rate |
+ * | `sampler.ts` | the next token, drawn on the device |
+ * | `programs.ts` | all of that as programs for the compiler |
+ * | `trainer.ts`, `train_worker.ts`, `trainer_client.ts`, `messages.ts` | a run in a Worker, watched from outside |
+ * | `generator.ts` | text from a model |
+ * | `checkpoint.ts`, `safetensors.ts` | runs on disk |
+ * | `commands/` | `deno task train`, `generate` and `inspect` |
+ *
+ * @module
+ */
+export {
+  type ModelConfig,
+  paddedVocabulary,
+  PRESET_NAMES,
+  type PresetName,
+  PRESETS,
+  resolveConfig,
+} from "./config.ts";
+export { InputError } from "./errors.ts";
+export { logitsAt, loss, type Parameters } from "./gpt2.ts";
+export type { StepEvent, TrainerCommand, TrainerEvent } from "./messages.ts";
+export { type Initializer, layoutParameters, type Parameter, type ParameterLayout } from "./params.ts";
+export {
+  type BatchShape,
+  type SampleShape,
+  traceApplyStep,
+  traceInit,
+  traceLoss,
+  traceMicroStep,
+  traceSample,
+  traceTrainStep,
+} from "./programs.ts";
+export {
+  type ModeName,
+  planRun,
+  type RunPlan,
+  type TokenizerName,
+  tokensPerStep,
+  type TrainRequest,
+} from "./run_options.ts";
+export { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
+export { type FinalEvent, TrainerClient } from "./trainer_client.ts";

@@ -1,0 +1,165 @@
+/**
+ * The programs of one training run on a device, and the state that they share. A session runs steps and reads figures;
+ * when to validate, sample and save is the trainer's business.
+ *
+ * @module
+ */
+import { compileGraph, type Graph, type Program } from "../compiler/mod.ts";
+import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
+import { type OptimizerState, stepScalars } from "./optimizer.ts";
+import { layoutParameters, type ParameterLayout } from "./params.ts";
+import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceTrainStep } from "./programs.ts";
+import { randomKey } from "./random_keys.ts";
+import type { RunPlan } from "./run_options.ts";
+import { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
+
+/** Token ids and the ids that follow them, both [sequences x context], row by row. */
+export interface Batch {
+  readonly tokens: Int32Array;
+  readonly targets: Int32Array;
+}
+
+/** What one step gave. */
+export interface StepFigures {
+  /** Counted from 0. */
+  readonly step: number;
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly learningRate: number;
+}
+
+/** Values of the optimizer's flat tensors, on the host. */
+export type OptimizerValues = Readonly<Record<keyof OptimizerState, Float32Array>>;
+
+const STATES = ["params", "m", "v"] as const satisfies readonly (keyof OptimizerState)[];
+
+/** Most steps that may wait for a readback. */
+export const MAX_PENDING = 256;
+
+/** The programs of a step: one, or a micro step and an apply step. */
+interface StepPrograms {
+  readonly micro?: LoadedProgram;
+  /** Updates the parameters; gives loss and gradient norm. */
+  readonly last: LoadedProgram;
+}
+
+/** Programs and state of a run. */
+export class TrainingSession {
+  readonly layout: ParameterLayout;
+  readonly #schedule: Schedule;
+  readonly #ring: MetricsRing;
+  #validation?: { readonly program: LoadedProgram; readonly ring: MetricsRing };
+
+  private constructor(
+    readonly device: GpuDevice,
+    readonly plan: RunPlan,
+    /** `params`, `m`, `v` and whatever else lives on the device; a generator shares them. */
+    readonly states: StateStore,
+    private readonly programs: StepPrograms,
+  ) {
+    this.layout = layoutParameters(plan.model);
+    this.#schedule = scheduleFor(plan.learningRate, plan.steps);
+    this.#ring = programs.last.createRing(["loss", "gradNorm"], { slots: MAX_PENDING });
+  }
+
+  /**
+   * Compiles and loads the programs of a step.
+   *
+   * @throws {LimitError} when the device has no room for them, with the sizes.
+   */
+  static async open(device: GpuDevice, plan: RunPlan): Promise<TrainingSession> {
+    const { model } = plan;
+    const shape = { batch: plan.microBatch, context: model.context };
+    const states = device.createStates();
+    const load = (graph: Graph, name: string) =>
+      device.load(compileGraph(graph, device.capabilities, { mode: plan.mode, name }), states);
+    const programs = plan.accumulation === 1 ? { last: await load(traceTrainStep(model, shape), "step") } : {
+      micro: await load(traceMicroStep(model, shape), "micro_step"),
+      last: await load(traceApplyStep(model), "apply_step"),
+    };
+    return new TrainingSession(device, plan, states, programs);
+  }
+
+  /** The compiled programs of a step, with how often each runs. */
+  get compiled(): readonly { readonly program: Program; readonly runs: number }[] {
+    const { micro, last } = this.programs;
+    const first = micro ? [{ program: micro.program, runs: this.plan.accumulation }] : [];
+    return [...first, { program: last.program, runs: 1 }];
+  }
+
+  /** Draws fresh parameters from the plan's seed and clears the moments. */
+  async initialize(): Promise<void> {
+    const graph = traceInit(this.plan.model);
+    const program = compileGraph(graph, this.device.capabilities, { mode: this.plan.mode, name: "init" });
+    const loaded = await this.device.load(program, this.states);
+    loaded.run({ scalars: { key: randomKey(this.plan.seed, "weights") } });
+    await this.device.idle();
+    loaded.destroy();
+  }
+
+  /** Puts saved values in place. */
+  restore(values: OptimizerValues): void {
+    for (const name of STATES) this.states.write(name, 0, values[name]);
+  }
+
+  /** Reads the values that {@link restore} takes. Waits for all steps so far. */
+  async snapshot(): Promise<OptimizerValues> {
+    const read = async (name: string) => new Float32Array((await this.states.read(name)).buffer);
+    return { params: await read("params"), m: await read("m"), v: await read("v") };
+  }
+
+  /** Steps whose figures wait in the ring. */
+  get pending(): number {
+    return this.#ring.pending;
+  }
+
+  /** Submits step `step` (from 0) on as many batches as the plan accumulates; waits for nothing. */
+  step(step: number, batches: readonly Batch[]): void {
+    const { micro, last } = this.programs;
+    const scalars = stepScalars(step, learningRate(this.#schedule, step));
+    const run = { scalars, record: this.#ring, tag: step };
+    if (!micro) return last.run({ ...run, batch: { ...batches[0] } });
+    batches.forEach((batch, index) => {
+      micro.run({ batch: { ...batch }, scalars: { keep: index > 0 ? 1 : 0, weight: 1 / batches.length } });
+    });
+    last.run(run);
+  }
+
+  /** Reads the figures of the steps since the last call, oldest first. Blocks the thread until they are done. */
+  async drain(): Promise<StepFigures[]> {
+    const records = await this.#ring.drain();
+    return records.map(({ tag: step, values: { loss, gradNorm } }) => ({
+      step,
+      loss,
+      gradNorm,
+      learningRate: learningRate(this.#schedule, step),
+    }));
+  }
+
+  /** Mean loss over batches, without learning from them. The program is compiled at the first call. */
+  async validate(batches: Iterable<Batch>): Promise<number> {
+    const { program, ring } = this.#validation ??= await this.#loadValidation();
+    let sum = 0;
+    let count = 0;
+    const collect = async () => {
+      for (const { values } of await ring.drain()) {
+        sum += values.loss;
+        count++;
+      }
+    };
+    for (const batch of batches) {
+      if (ring.full) await collect();
+      program.run({ batch: { ...batch }, record: ring });
+    }
+    await collect();
+    return sum / count;
+  }
+
+  async #loadValidation() {
+    const { model, microBatch, mode } = this.plan;
+    const graph = traceLoss(model, { batch: microBatch, context: model.context });
+    const compiled = compileGraph(graph, this.device.capabilities, { mode, name: "validation" });
+    const program = await this.device.load(compiled, this.states);
+    return { program, ring: program.createRing(["loss"]) };
+  }
+}
