@@ -7,7 +7,7 @@
  */
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
-import { KernelSet } from "./emit.ts";
+import { KernelSet, scalarsBytes } from "./emit.ts";
 import { fuse, type Fusion, type Mode } from "./fuse.ts";
 import { type Graph, sizeOf } from "./graph.ts";
 import { hashGraph, hashText } from "./hash.ts";
@@ -64,7 +64,10 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     return result;
   };
   const decomposed = timed("decompose", () => decompose(graph, target));
-  const simplified = timed("simplify", () => simplify(splitForTarget(simplify(decomposed), target)));
+  const simplified = timed(
+    "simplify",
+    () => simplify(splitForTarget(simplify(decomposed), target), { without: ["nested-reductions"] }),
+  );
   const fusion = timed("fuse", () => fuse(simplified, target, mode));
   const { storage, lowered, order } = timed("lower", () => settleStorage(fusion));
   const kernels = order.map((id) => lowered[id]);
@@ -80,7 +83,7 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   });
   const buffers: BufferPlan[] = [...placement.buffers];
   if (scalars.length > 0) {
-    buffers.push({ kind: "scalars", name: "scalars", bytes: Math.ceil(scalars.length / 4) * 16 });
+    buffers.push({ kind: "scalars", name: "scalars", bytes: scalarsBytes(scalars.length) });
   }
   const program: Program = {
     name,

@@ -73,11 +73,17 @@ export function printOutputs(outputs: readonly GraphOutput[]): string {
 }
 
 /**
- * Canonical text of attributes: sorted by name, so that equal attributes have equal texts, and exact, so that different
+ * Canonical text of attributes: in a fixed order, so that equal attributes have equal texts, and exact, so that different
  * ones (0 and -0, too) have different texts.
  */
 export function printAttrs(attrs: Attrs): string {
-  return Object.keys(attrs).sort().map((name) => `${name}=${printValue(attrs[name])}`).join(", ");
+  const names = Object.keys(attrs).sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1));
+  return names.map((name) => `${name}=${printValue(attrs[name])}`).join(", ");
+}
+
+/** Attributes of one op read best in the order of a sentence: starts before ends. The rest is sorted by name. */
+function rankOf(name: string): number {
+  return name === "name" || name === "starts" || name === "before" ? 0 : 1;
 }
 
 function printValue(value: Attrs[string]): string {
