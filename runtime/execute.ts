@@ -192,9 +192,15 @@ export class LoadedProgram {
     for (const buffer of this.#owned) this.device.memory.free(buffer);
   }
 
+  /** Some errors are found when a dispatch is encoded, others only when it is submitted; the latter name a buffer. */
   async #fail(error: GPUError): Promise<void> {
     const refused = await findRefused(this.device, this.launches).catch(() => undefined);
-    this.device.reportError(error, place(this.program, refused?.launch));
+    const { buffer } = this.device.explain(error);
+    const index = this.#buffers.findIndex(({ label }) => label === buffer);
+    const user = this.launches.find(({ dispatch }) =>
+      dispatch.ranges.some((range) => range.buffer === index)
+    );
+    this.device.reportError(error, place(this.program, refused?.launch ?? user));
   }
 }
 

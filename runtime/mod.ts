@@ -18,6 +18,14 @@ export { DRIVER_REMEDY, ensureAdapter } from "./adapter.ts";
 export { type DeviceInfo, type DeviceOptions, GpuDevice, openDevice } from "./device.ts";
 export { BindingError, DeviceError, GpuError, type GpuErrorKind, type GpuErrorPlace } from "./errors.ts";
 export { type Launch, LoadedProgram, type RunInputs } from "./execute.ts";
+export {
+  type CallArguments,
+  compile,
+  type Compiled,
+  type HostArray,
+  type JitOptions,
+  type StateSpec,
+} from "./jit.ts";
 export { checkProgram } from "./limits.ts";
 export { DeviceMemory } from "./memory.ts";
 export { type KernelLayout, PipelineCache } from "./pipelines.ts";

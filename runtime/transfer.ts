@@ -76,19 +76,19 @@ export async function download(
     device.gpu.queue.submit([encoder.finish()]);
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, total);
+      const mapped = new Uint8Array(staging.getMappedRange(0, total));
+      at = 0;
+      for (const { range, start, bytes } of pieces) {
+        results[range].set(mapped.subarray(at, at + bytes), start);
+        at += align4(bytes);
+      }
+      staging.unmap();
     } catch (problem) {
       // The device's own report, which says more, is delivered as an event of its own.
       await new Promise((resolve) => setTimeout(resolve, 0));
       device.throwIfFailed();
       throw new GpuError("internal", `a readback failed: ${oneLine(String(problem))}`);
     }
-    const mapped = new Uint8Array(staging.getMappedRange(0, total));
-    at = 0;
-    for (const { range, start, bytes } of pieces) {
-      results[range].set(mapped.subarray(at, at + bytes), start);
-      at += align4(bytes);
-    }
-    staging.unmap();
     device.staging.release(staging);
     device.throwIfFailed();
   }
