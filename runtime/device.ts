@@ -65,6 +65,7 @@ const GPU_LOOP_ITERATIONS = 2 ** 31 - 1;
 export class GpuDevice {
   /** For whatever this class does not offer. */
   readonly gpu: GPUDevice;
+  /** Which adapter it is. */
   readonly info: DeviceInfo;
   /** What programs for this device are compiled for. */
   readonly capabilities: Capabilities;

@@ -6,8 +6,11 @@
 
 /** No usable WebGPU device. */
 export class DeviceError extends Error {
+  /** Survives a Worker, where the class does not. */
   override readonly name = "DeviceError";
   /**
+   * Joins the two into one line.
+   *
    * @param problem What was found.
    * @param remedy What to install or to set.
    */
@@ -23,18 +26,26 @@ export type GpuErrorKind = "validation" | "out-of-memory" | "internal" | "lost";
 export interface GpuErrorPlace {
   /** Name of the program that was loaded or run. */
   readonly program?: string;
+  /** Name of the kernel. */
   readonly kernel?: string;
+  /** Name of the buffer: a state's own, or `program.buffer`. */
   readonly buffer?: string;
 }
 
 /** An error that the device reported. The device and all that was loaded on it are of no further use. */
 export class GpuError extends Error {
+  /** Survives a Worker, where the class does not. */
   override readonly name = "GpuError";
+  /** Name of the program that was loaded or run, when known. */
   readonly program?: string;
+  /** Name of the kernel, when known. */
   readonly kernel?: string;
+  /** Name of the buffer, when known. */
   readonly buffer?: string;
 
   /**
+   * Says where, as far as it is known.
+   *
    * @param kind What went wrong.
    * @param detail The device's own words, on one line.
    */
@@ -53,8 +64,11 @@ export class GpuError extends Error {
 
 /** Values given to a program, or asked of it, that do not fit its inputs and outputs. */
 export class BindingError extends Error {
+  /** Survives a Worker, where the class does not. */
   override readonly name = "BindingError";
   /**
+   * Names program and tensor.
+   *
    * @param program Name of the program.
    * @param tensor Name of the input or output.
    * @param problem What does not fit.

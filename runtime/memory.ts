@@ -18,6 +18,9 @@ export class DeviceMemory {
   #peak = 0;
 
   /**
+   * Starts at nothing.
+   *
+   * @param gpu The device that all buffers are made on.
    * @param maxBufferBytes The device's own limit for one buffer.
    * @param budgetBytes What all buffers together may take; `Infinity` for no limit.
    */

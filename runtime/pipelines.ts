@@ -11,7 +11,9 @@ const BUFFER_TYPES = { read: "read-only-storage", read_write: "storage", uniform
 
 /** The two layouts of a kernel. */
 export interface KernelLayout {
+  /** Of its one bind group. */
   readonly group: GPUBindGroupLayout;
+  /** Of its pipeline. */
   readonly pipeline: GPUPipelineLayout;
 }
 
@@ -21,6 +23,7 @@ export class PipelineCache {
   readonly #layouts = new Map<string, KernelLayout>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
 
+  /** Empty, for the device that all pipelines will be made on. */
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
   }
@@ -64,7 +67,10 @@ export class PipelineCache {
   }
 
   async #create({ name, wgsl, bindings }: KernelSource, program: string): Promise<GPUComputePipeline> {
-    const layout = this.layout(bindings).pipeline;
+    // A pipeline layout of its own, not the shared one: when two pipelines share it, wgpu goes on checking the second one's
+    // bindings against the sizes that the first one's text asks for.
+    const bindGroupLayouts = [this.layout(bindings).group];
+    const layout = this.#gpu.createPipelineLayout({ label: name, bindGroupLayouts });
     this.#gpu.pushErrorScope("validation");
     const module = this.#gpu.createShaderModule({ label: name, code: wgsl });
     const refusedText = await this.#gpu.popErrorScope();

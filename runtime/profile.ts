@@ -17,8 +17,9 @@ export interface DispatchTime {
   readonly group: number;
   /** Milliseconds. */
   readonly ms: number;
-  /** Bytes read and written and floating-point operations, as the compiler counts them. */
+  /** Bytes read and written, as the compiler counts them. */
   readonly bytes: number;
+  /** Floating-point operations, as the compiler counts them. */
   readonly flops: number;
 }
 

@@ -23,6 +23,7 @@ export interface RingOptions {
 export interface RingRecord {
   /** The `tag` that the run was given. */
   readonly tag: number;
+  /** The outputs by name. */
   readonly values: Readonly<Record<string, number>>;
 }
 

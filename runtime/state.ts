@@ -15,6 +15,7 @@ export class StateStore {
   readonly #device: GpuDevice;
   readonly #states = new Map<string, { readonly buffer: GPUBuffer; readonly bytes: number }>();
 
+  /** Empty, for the device that the buffers will be made on. */
   constructor(device: GpuDevice) {
     this.#device = device;
   }

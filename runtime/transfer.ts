@@ -17,8 +17,11 @@ const KEPT_BUFFERS = 2;
 
 /** Bytes of a buffer; offset and size are multiples of four, except a size that reaches the end of the values. */
 export interface ReadRange {
+  /** Made with COPY_SRC. */
   readonly buffer: GPUBuffer;
+  /** First byte. */
   readonly offset: number;
+  /** How many. */
   readonly bytes: number;
 }
 
@@ -122,6 +125,7 @@ export class StagingPool {
   readonly #device: GpuDevice;
   readonly #free: GPUBuffer[] = [];
 
+  /** Empty, for the device that the buffers will be made on. */
   constructor(device: GpuDevice) {
     this.#device = device;
   }
