@@ -32,14 +32,19 @@ export interface RunInputs {
 
 /** One dispatch, ready to be encoded. */
 export interface Launch {
+  /** Its kernel. */
   readonly pipeline: GPUComputePipeline;
+  /** Its ranges. */
   readonly group: GPUBindGroup;
+  /** What the compiler says of it. */
   readonly dispatch: Dispatch;
 }
 
 /** A program whose buffers, pipelines and bind groups exist. Made by `GpuDevice.load`. */
 export class LoadedProgram {
+  /** Where it runs. */
   readonly device: GpuDevice;
+  /** What was loaded. */
   readonly program: Program;
   /** Dispatches in execution order. */
   readonly launches: readonly Launch[];
