@@ -111,7 +111,9 @@ export class KernelSet {
       const { buffer, offset } = this.placement.at[slot.root];
       return { buffer, offset: offset + slot.base * bytesPerElement(slot.dtype), size: bytesOf(slot) };
     });
-    if (usesScalars) ranges.push({ buffer: this.scalarsBuffer, offset: 0, size: this.scalars.length * 4 });
+    if (usesScalars) {
+      ranges.push({ buffer: this.scalarsBuffer, offset: 0, size: scalarsBytes(this.scalars.length) });
+    }
     this.dispatches.push({
       kernel: index,
       ranges,
@@ -207,4 +209,9 @@ function flopsOf(kernel: KernelIR): number {
     return batch * rows * cols * (2 * depth + pointwise);
   }
   return kernel.parallel * kernel.reduced * pointwise;
+}
+
+/** Bytes of a uniform buffer with `count` scalars: uniform structs are multiples of 16 bytes. */
+export function scalarsBytes(count: number): number {
+  return Math.ceil(count / 4) * 16;
 }

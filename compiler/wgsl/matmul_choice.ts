@@ -7,11 +7,12 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import type {
-  MatmulSchedule,
-  RegisterSchedule,
-  SubgroupSchedule,
-  WorkgroupSchedule,
+import {
+  type MatmulSchedule,
+  type RegisterSchedule,
+  scheduleName,
+  type SubgroupSchedule,
+  type WorkgroupSchedule,
 } from "./matmul_schedule.ts";
 import type { MatmulShape } from "./tile.ts";
 
@@ -71,9 +72,9 @@ export function matmulCandidates(shape: MatmulShape, target: Capabilities): Matm
   }
   const seen = new Set<string>();
   return candidates.filter((candidate) => {
-    const key = JSON.stringify(candidate);
-    const repeated = seen.has(key);
-    seen.add(key);
+    const name = scheduleName(candidate);
+    const repeated = seen.has(name);
+    seen.add(name);
     return !repeated && fits(shape, candidate, target);
   });
 }
@@ -96,7 +97,7 @@ function fits(shape: MatmulShape, schedule: MatmulSchedule, target: Capabilities
   if (tile.rows >= 2 * Math.max(shape.rows, 4) && tile.rows > least) return false;
   if (tile.cols >= 2 * Math.max(shape.cols, 4) && tile.cols > least) return false;
   const own = schedule.kind === "register" ? schedule : tile;
-  if (shape.aContiguous === "rows" && own.rows % 4 !== 0) return false;
+  if (shape.aContiguous === "rows" && own.rows % 4 !== 0 && shape.rows > own.rows) return false;
   if (Math.floor(shape.depth / schedule.depthStep) + STORE_ITERATIONS > target.maxLoopIterations) {
     return false;
   }
