@@ -71,11 +71,11 @@ export function matmulCandidates(shape: MatmulShape, target: Capabilities): Matm
     }
   }
   const seen = new Set<string>();
-  return candidates.filter((candidate) => {
+  return candidates.filter((candidate, i) => {
     const name = scheduleName(candidate);
     const repeated = seen.has(name);
     seen.add(name);
-    return !repeated && fits(shape, candidate, target);
+    return i === 0 || (!repeated && fits(shape, candidate, target));
   });
 }
 
@@ -93,7 +93,7 @@ function tileOf(schedule: MatmulSchedule): { rows: number; cols: number } {
 /** Whether a schedule keeps the target's limits and wastes less than three quarters of its tiles. */
 function fits(shape: MatmulShape, schedule: MatmulSchedule, target: Capabilities): boolean {
   const tile = tileOf(schedule);
-  const least = 4 * Math.max(4, target.subgroupSize);
+  const least = 4 * Math.max(8, target.subgroupSize);
   if (tile.rows >= 2 * Math.max(shape.rows, 4) && tile.rows > least) return false;
   if (tile.cols >= 2 * Math.max(shape.cols, 4) && tile.cols > least) return false;
   const own = schedule.kind === "register" ? schedule : tile;

@@ -8,6 +8,7 @@ import { type Capabilities, LAVAPIPE } from "../../compiler/capabilities.ts";
 import { emitMatmul, type MatmulSchedule } from "../../compiler/wgsl/matmul.ts";
 import { assembleModule } from "../../compiler/wgsl/module.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "../../compiler/wgsl/tile.ts";
+import type { Writer } from "../../compiler/wgsl/writer.ts";
 
 /** Elements before and after an operand or the result, as many as keep vec4s aligned. */
 export const GUARD = 64;
@@ -69,12 +70,24 @@ class PlainTensor {
   }
 }
 
-/** The whole module of a plain product over bindings `aData`, `bData`, `cData`, and how to dispatch it. */
+/** What an emitted product is, and how often it asked for each operand. */
+export interface PlainMatmul {
+  readonly wgsl: string;
+  readonly kernel: TileKernel;
+  /** Loads of A and of B in the text. */
+  readonly loads: { readonly a: number; readonly b: number };
+}
+
+/**
+ * The module of a plain product over bindings `aData`, `bData`, `cData`. With `faults`, a fourth binding of one `u32`
+ * becomes 1 when a position that reaches a hook starts outside the shape.
+ */
 export function plainMatmul(
   shape: MatmulShape,
   schedule: MatmulSchedule,
   target: Capabilities = LAVAPIPE,
-): { wgsl: string; kernel: TileKernel } {
+  faults = false,
+): PlainMatmul {
   const { rows, cols, depth } = shape;
   const a = shape.aContiguous === "depth"
     ? new PlainTensor("aData", rows, depth)
@@ -83,23 +96,47 @@ export function plainMatmul(
     ? new PlainTensor("bData", cols, depth)
     : new PlainTensor("bData", depth, cols);
   const c = new PlainTensor("cData", rows, cols);
+  const loads = { a: 0, b: 0 };
+  const inside = (w: Writer, limits: readonly (readonly [string, number])[]) => {
+    if (!faults) return;
+    const outside = limits.map(([index, limit]) => `(${index}) >= ${limit}u`).join(" || ");
+    w.line(`if (${outside}) { faults[0] = 1u; }`);
+  };
   const hooks: TileHooks = {
-    loadA: (_, at) =>
-      shape.aContiguous === "depth" ? a.load(at.batch, at.row, at.depth) : a.load(at.batch, at.depth, at.row),
-    loadB: (_, at) =>
-      shape.bContiguous === "depth" ? b.load(at.batch, at.col, at.depth) : b.load(at.batch, at.depth, at.col),
-    store: (w, at, value) => c.store(at.batch, at.row, at.col, value).forEach((line) => w.line(line)),
+    loadA: (w, at) => {
+      loads.a++;
+      inside(w, [[at.batch, shape.batch], [at.row, rows], [at.depth, depth]]);
+      return shape.aContiguous === "depth"
+        ? a.load(at.batch, at.row, at.depth)
+        : a.load(at.batch, at.depth, at.row);
+    },
+    loadB: (w, at) => {
+      loads.b++;
+      inside(w, [[at.batch, shape.batch], [at.col, cols], [at.depth, depth]]);
+      return shape.bContiguous === "depth"
+        ? b.load(at.batch, at.col, at.depth)
+        : b.load(at.batch, at.depth, at.col);
+    },
+    store: (w, at, value) => {
+      inside(w, [[at.batch, shape.batch], [at.row, rows], [at.col, cols]]);
+      c.store(at.batch, at.row, at.col, value).forEach((line) => w.line(line));
+    },
   };
   const kernel = emitMatmul(shape, schedule, hooks, target);
   const wgsl = assembleModule({
     name: "matmul",
     about: [],
-    bindings: [a.declaration("read"), b.declaration("read"), c.declaration("read_write")],
+    bindings: [
+      a.declaration("read"),
+      b.declaration("read"),
+      c.declaration("read_write"),
+      ...(faults ? ["var<storage, read_write> faults: array<u32>"] : []),
+    ],
     declarations: kernel.declarations,
     body: kernel.body,
     workgroupSize: kernel.workgroupSize,
   });
-  return { wgsl, kernel };
+  return { wgsl, kernel, loads };
 }
 
 /** A device with the adapter's own limits and the features that the template may use, or undefined without adapter. */
@@ -119,7 +156,7 @@ export async function openTestDevice(): Promise<GPUDevice | undefined> {
   });
 }
 
-/** Records one dispatch of a module over three buffers. */
+/** Records one dispatch of a module over its buffers. */
 export function dispatcher(
   device: GPUDevice,
   wgsl: string,

@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
-import { type Capabilities, LAVAPIPE } from "../../compiler/capabilities.ts";
-import { type MatmulSchedule, scheduleName } from "../../compiler/wgsl/matmul.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { BASELINE, type Capabilities, LAVAPIPE } from "../../compiler/capabilities.ts";
+import { LimitError } from "../../compiler/errors.ts";
+import {
+  chooseMatmulSchedule,
+  matmulCandidates,
+  type MatmulSchedule,
+  scheduleName,
+} from "../../compiler/wgsl/matmul.ts";
 import type { MatmulShape } from "../../compiler/wgsl/tile.ts";
 import {
   dispatcher,
@@ -61,11 +67,15 @@ function reference(
   return { value, scale };
 }
 
-/** Runs every schedule of a shape in one submission and compares each result and its guards. */
+/**
+ * Runs every schedule of a shape in one submission and compares each result and its guards; with `faults`, also that
+ * no position that reached a hook started outside the shape.
+ */
 async function checkShape(
   shape: MatmulShape,
   schedules: readonly MatmulSchedule[],
   target: Capabilities = LAVAPIPE,
+  faults = false,
 ): Promise<void> {
   if (!device) return;
   const { batch, rows, cols, depth } = shape;
@@ -78,28 +88,38 @@ async function checkShape(
     return buffer;
   };
   const inputs = [upload(a, GPUBufferUsage.STORAGE), upload(b, GPUBufferUsage.STORAGE)];
+  const fault = upload(new Float32Array(1), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
   const encoder = device.createCommandEncoder();
+  const resultBytes = poison.byteLength * schedules.length;
   const staging = device.createBuffer({
-    size: poison.byteLength * schedules.length,
+    size: resultBytes + 4,
     usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
   });
   const outputs = schedules.map((schedule, i) => {
     const output = upload(poison, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
-    const { wgsl, kernel } = plainMatmul(shape, schedule, target);
+    const { wgsl, kernel } = plainMatmul(shape, schedule, target, faults);
     const pass = encoder.beginComputePass();
-    dispatcher(device, wgsl, kernel.workgroups, [...inputs, output])(pass);
+    dispatcher(device, wgsl, kernel.workgroups, [...inputs, output, ...(faults ? [fault] : [])])(pass);
     pass.end();
     encoder.copyBufferToBuffer(output, 0, staging, i * poison.byteLength, poison.byteLength);
     return output;
   });
+  encoder.copyBufferToBuffer(fault, 0, staging, resultBytes, 4);
   device.queue.submit([encoder.finish()]);
   await staging.mapAsync(GPUMapMode.READ);
-  const results = new Float32Array(staging.getMappedRange());
+  const mapped = staging.getMappedRange();
+  const results = new Float32Array(mapped);
   const expected = reference(shape, a, b);
+  const product = `${JSON.stringify(shape)}, seed ${SEED}`;
+  assertEquals(validationError, undefined, product);
+  assertEquals(
+    new Uint32Array(mapped).at(-1),
+    0,
+    `${product}: a hook was given a position outside the shape`,
+  );
   schedules.forEach((schedule, i) => {
     const result = results.subarray(i * poison.length, (i + 1) * poison.length);
-    const what = `${JSON.stringify(shape)} by ${scheduleName(schedule)}, seed ${SEED}`;
-    assertEquals(validationError, undefined, what);
+    const what = `${product} by ${scheduleName(schedule)}`;
     for (let j = 0; j < poison.length; j++) {
       const inside = j - GUARD;
       if (inside < 0 || inside >= expected.value.length) {
@@ -111,8 +131,12 @@ async function checkShape(
       }
     }
   });
-  [...inputs, ...outputs, staging].forEach((buffer) => buffer.destroy());
+  [...inputs, fault, ...outputs, staging].forEach((buffer) => buffer.destroy());
 }
+
+/** lavapipe without subgroup operations, and a GPU with WebGPU's guaranteed limits. */
+const NO_SUBGROUPS: Capabilities = { ...LAVAPIPE, subgroupSize: 0 };
+const GPU: Capabilities = { ...BASELINE, subgroupSize: 32, maxInvocations: 1024 };
 
 /** Small tiles of every kind, so that small shapes cross many tile edges and compile fast. */
 const SMALL: Record<MatmulSchedule["kind"], readonly MatmulSchedule[]> = {
@@ -161,13 +185,10 @@ const SMALL: Record<MatmulSchedule["kind"], readonly MatmulSchedule[]> = {
 /** Rows, columns, depth, batch: single elements, tile edges less, exact and more, odd remainders. */
 const SIZES: readonly (readonly [number, number, number, number])[] = [
   [1, 1, 1, 1],
-  [1, 3, 5, 1],
   [5, 1, 2, 3],
-  [4, 32, 4, 1],
   [3, 31, 7, 2],
   [5, 33, 9, 1],
   [16, 64, 16, 2],
-  [17, 36, 12, 1],
   [37, 41, 23, 2],
 ];
 
@@ -182,3 +203,127 @@ for (const [kind, schedules] of Object.entries(SMALL)) {
     });
   }
 }
+
+/** Shapes of training, decoding and attention in small, and shapes that are flat in one direction. */
+const CHOSEN: readonly (readonly [number, number, number, number])[] = [
+  [1, 130, 70, 1],
+  [2, 64, 129, 1],
+  [70, 3, 131, 2],
+  [3, 70, 1, 1],
+  [97, 161, 30, 1],
+];
+
+const CHOOSERS = [
+  { name: "lavapipe", target: LAVAPIPE, layouts: LAYOUTS },
+  { name: "a CPU without subgroups", target: NO_SUBGROUPS, layouts: ["NN", "TT"] as const },
+  { name: "a GPU", target: GPU, layouts: ["NN", "TT"] as const },
+];
+
+for (const { name, target, layouts } of CHOOSERS) {
+  Deno.test({
+    name: `the schedule chosen for ${name} computes flat, tiny and odd products`,
+    ignore: !device,
+    fn: async () => {
+      for (const layout of layouts) {
+        for (const size of CHOSEN) {
+          const shape = matmulShape(layout, ...size);
+          await checkShape(shape, [chooseMatmulSchedule(shape, target)], target);
+        }
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "positions that reach hooks start inside the shape, so that hooks need no bounds of their own",
+  ignore: !device,
+  fn: async () => {
+    const schedules = [SMALL.subgroup[1], SMALL.subgroup[2], SMALL.register[0], SMALL.workgroup[0]];
+    for (const layout of LAYOUTS) {
+      await checkShape(matmulShape(layout, 21, 35, 11, 2), schedules, LAVAPIPE, true);
+    }
+  },
+});
+
+Deno.test({
+  name: "more tiles or batches than one dimension allows fold into the others and are all computed",
+  ignore: !device,
+  fn: async () => {
+    const narrow = { ...LAVAPIPE, maxWorkgroups: 3 };
+    const schedules = [SMALL.subgroup[0], SMALL.register[0], SMALL.workgroup[0]];
+    await checkShape(matmulShape("NT", 33, 70, 8, 1), schedules.slice(0, 2), narrow);
+    await checkShape(matmulShape("NN", 5, 34, 8, 5), schedules, narrow);
+  },
+});
+
+Deno.test("a product too large for the dispatch grid keeps within maxWorkgroups in each dimension", () => {
+  const shape = matmulShape("NT", 2 ** 19, 2 ** 14, 8, 9);
+  const { kernel } = plainMatmul(shape, SMALL.subgroup[0]);
+  const [x, y, z] = kernel.workgroups;
+  assert(Math.max(x, y, z) <= LAVAPIPE.maxWorkgroups, `${kernel.workgroups}`);
+  assert(x * y * z >= 9 * 2 ** 19 / 4 * 2 ** 14 / 32, `${kernel.workgroups}`);
+});
+
+Deno.test("a step asks for each element of a tile once, however many lanes use it", () => {
+  const shape = matmulShape("NN", 64, 64, 64);
+  const { loads } = plainMatmul(shape, {
+    kind: "subgroup",
+    lanes: 8,
+    lanesAlong: "cols",
+    perLane: 8,
+    shared: 32,
+    subgroups: 1,
+    depthStep: 4,
+    band: 1,
+  });
+  assertEquals(loads, { a: 4, b: 8 });
+});
+
+Deno.test("a depth beyond the loop limit is unrolled by the chosen schedule and refused for a given one", () => {
+  const deep = matmulShape("NT", 8, 8, 600_000);
+  const given: MatmulSchedule = { ...SMALL.register[0], depthStep: 4 };
+  assertThrows(() => plainMatmul(deep, given), LimitError, "maxLoopIterations");
+  for (const target of [LAVAPIPE, NO_SUBGROUPS]) {
+    const { kernel } = plainMatmul(deep, chooseMatmulSchedule(deep, target), target);
+    assert(kernel.loopIterations <= target.maxLoopIterations, `${kernel.loopIterations}`);
+  }
+});
+
+Deno.test("tiles beyond the target's workgroup memory or invocations are refused by name", () => {
+  const shape = matmulShape("NN", 256, 256, 64);
+  const large: MatmulSchedule = {
+    kind: "workgroup",
+    rows: 8,
+    cols: 8,
+    groupRows: 16,
+    groupCols: 16,
+    depthStep: 16,
+    band: 1,
+  };
+  assertThrows(() => plainMatmul(shape, large, BASELINE), LimitError, "maxWorkgroupBytes");
+  const wide: MatmulSchedule = {
+    ...SMALL.register[0],
+    kind: "register",
+    groupRows: 32,
+    groupCols: 32,
+  } as MatmulSchedule;
+  assertThrows(() => plainMatmul(shape, wide, BASELINE), LimitError, "maxInvocations");
+});
+
+Deno.test("candidates start with the chosen schedule, differ, and can all be emitted for their target", () => {
+  for (const target of [LAVAPIPE, NO_SUBGROUPS, GPU, BASELINE]) {
+    for (const layout of LAYOUTS) {
+      for (const [rows, cols, depth] of [[1, 1, 1], [1, 3072, 768], [512, 768, 768], [2000, 3, 40]]) {
+        const shape = matmulShape(layout, rows, cols, depth);
+        const candidates = matmulCandidates(shape, target);
+        assertEquals(candidates[0], chooseMatmulSchedule(shape, target));
+        assertEquals(
+          new Set(candidates.map(scheduleName)).size,
+          candidates.length,
+          `${JSON.stringify(shape)}`,
+        );
+        for (const candidate of candidates) plainMatmul(shape, candidate, target);
+      }
+    }
+  }
+});
