@@ -39,7 +39,11 @@ export function emitSubgroupMatmul(
   checkTile(a, tileRows);
   checkTile(b, tileCols);
   const [own, spread] = alongCols ? [b, a] : [a, b];
-  w.line(`// Tile of a subgroup: ${tileRows} rows x ${tileCols} columns, ${perLane} ${lanesAlong} a lane;`);
+  w.line(
+    `// Tile of a subgroup: ${tileRows} rows x ${tileCols} columns, ${perLane} ${
+      alongCols ? "columns" : "rows"
+    } a lane;`,
+  );
   w.line(`// ${spread.name.toUpperCase()} is loaded spread over the lanes and broadcast.`);
   const workgroups = emitTileIndex(w, {
     rowTiles: Math.ceil(shape.rows / tileRows),
@@ -118,22 +122,26 @@ class SpreadOperand {
     const { operand, lanes } = this;
     const steps = Math.ceil(depths / this.#depths);
     const count = this.#outers * steps;
-    const perLine = this.#outers / this.#lines;
     for (let first = 0; first < count; first += lanes) {
       const n = w.let(
-        count - first < lanes ? `min(lane + ${first}u, ${count - 1}u)` : plus("lane", first),
+        count - first < lanes ? `min(${plus("lane", first)}, ${count - 1}u)` : plus("lane", first),
         "n",
       );
-      const [outer, step] = this.#depths === 4
-        ? [`${n} % ${this.#outers}u`, `${n} / ${this.#outers}u * 4u`]
-        : [
-          `(${n} / ${steps}u % ${this.#lines}u * ${perLine}u + ${n} / ${steps * this.#lines}u) * 4u`,
-          `${n} % ${steps}u`,
-        ];
+      const [outer, step] = this.#position(n, steps);
       const names = this.#names(first / lanes);
       w.line(`let ${names.outer} = ${clampOuter(operand, `${this.origin} + ${outer}`, this.tile)};`);
       w.line(`let ${names.depth} = ${step};`);
     }
+  }
+
+  /** The outer index and the depth offset of vec4 `n`: the inverse of `#number`, as WGSL. */
+  #position(n: string, steps: number): [string, string] {
+    const [outers, lines] = [this.#outers, this.#lines];
+    if (this.#depths === 4) return [`${n} % ${outers}u`, `${n} / ${outers}u * 4u`];
+    const quad = lines === 1
+      ? `${n} / ${steps}u`
+      : `(${n} / ${steps}u % ${lines}u * ${outers / lines}u + ${n} / ${steps * lines}u)`;
+    return [`${quad} * 4u`, `${n} % ${steps}u`];
   }
 
   #names(register: number): { outer: string; depth: string; value: string } {

@@ -16,9 +16,9 @@ export class Writer {
     this.#lines.push("  ".repeat(this.#indent) + text);
   }
 
-  /** Appends `header {`, runs `body` one level deeper, and closes the brace. */
+  /** Appends `header {`, or a bare `{` for an empty header, runs `body` one level deeper, and closes the brace. */
   block(header: string, body: () => void): void {
-    this.line(`${header} {`);
+    this.line(header === "" ? "{" : `${header} {`);
     this.#indent++;
     body();
     this.#indent--;
