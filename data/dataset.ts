@@ -1,0 +1,128 @@
+/**
+ * Tokens in batches. Which tokens a batch holds is a pure function of the seed and the batch's position, so a run that
+ * goes on from a checkpoint sees exactly the batches that it would have seen.
+ *
+ * The text is split 90 to 10 into training and validation. Training windows are `context + 1` tokens long and start every
+ * `context` tokens; each epoch visits all of them once, in an order and from a first token of its own.
+ *
+ * @module
+ */
+import { DataError } from "./errors.ts";
+
+/** Tokens and, for each, the token that follows it: both [batch, context], row-major. */
+export interface Batch {
+  readonly tokens: Int32Array<ArrayBuffer>;
+  readonly targets: Int32Array<ArrayBuffer>;
+}
+
+/** Shape and order of the batches. */
+export interface DatasetOptions {
+  /** Sequences in a batch. */
+  readonly batch: number;
+  /** Tokens in a sequence. */
+  readonly context: number;
+  readonly seed: number;
+}
+
+/** Share of the text that is kept for validation. */
+const VALIDATION_SHARE = 0.1;
+
+/** Batches of one text. */
+export class Dataset {
+  /** Tokens to train on. */
+  readonly train: Uint16Array;
+  /** Tokens to validate on. */
+  readonly validation: Uint16Array;
+
+  /**
+   * @param source Name of the data, for messages.
+   * @throws {DataError} when the text is too short for one window of training and one of validation.
+   */
+  constructor(source: string, tokens: Uint16Array, readonly options: DatasetOptions) {
+    const cut = Math.floor(tokens.length * (1 - VALIDATION_SHARE));
+    this.train = tokens.subarray(0, cut);
+    this.validation = tokens.subarray(cut);
+    const needed = options.context + 1;
+    const shorter = Math.min(this.train.length, this.validation.length);
+    if (shorter < needed) {
+      throw new DataError(
+        source,
+        `has ${tokens.length} tokens, of which ${this.validation.length} are for validation: a context of ` +
+          `${options.context} needs ${needed} in each part`,
+        "use a longer text or a smaller --context",
+      );
+    }
+  }
+
+  /** Windows of one epoch. */
+  get windows(): number {
+    return Math.floor((this.train.length - 1) / this.options.context);
+  }
+
+  /** The training batch at `position`, counted from 0 over the whole run. */
+  batchAt(position: number): Batch {
+    const { batch, context, seed } = this.options;
+    const { windows } = this;
+    const slack = this.train.length - 1 - windows * context;
+    return this.#batch(this.train, (row) => {
+      const index = position * batch + row;
+      const epoch = Math.floor(index / windows);
+      const window = permute(index % windows, windows, mix(seed, epoch));
+      return window * context + mix(seed ^ 0x5bd1e995, epoch) % (slack + 1);
+    });
+  }
+
+  /** Batches that cover the validation tokens without overlap; at least one. */
+  get validationBatches(): number {
+    const { batch, context } = this.options;
+    return Math.max(1, Math.floor(Math.floor((this.validation.length - 1) / context) / batch));
+  }
+
+  /** Validation batch `index`, the same for every run; windows wrap around where the text is short. */
+  validationBatch(index: number): Batch {
+    const { batch, context } = this.options;
+    const windows = Math.floor((this.validation.length - 1) / context);
+    return this.#batch(this.validation, (row) => (index * batch + row) % windows * context);
+  }
+
+  #batch(from: Uint16Array, startOf: (row: number) => number): Batch {
+    const { batch, context } = this.options;
+    const tokens = new Int32Array(batch * context);
+    const targets = new Int32Array(batch * context);
+    for (let row = 0; row < batch; row++) {
+      const start = startOf(row);
+      tokens.set(from.subarray(start, start + context), row * context);
+      targets.set(from.subarray(start + 1, start + 1 + context), row * context);
+    }
+    return { tokens, targets };
+  }
+}
+
+/** A well-mixed u32 of two numbers (the finaliser of MurmurHash3, Appleby 2011). */
+function mix(a: number, b: number): number {
+  let h = (Math.imul(a | 0, 0x9e3779b1) ^ Math.imul((b | 0) + 0x7f4a7c15, 0x85ebca6b)) >>> 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/**
+ * Image of `index` under a pseudorandom permutation of 0 … size - 1: a four-round Feistel network on the next even number
+ * of bits, walked until it lands inside (Black and Rogaway 2002). No table, so any position is found at once.
+ */
+function permute(index: number, size: number, key: number): number {
+  let bits = 2;
+  while (2 ** bits < size) bits += 2;
+  const half = bits / 2;
+  const mask = 2 ** half - 1;
+  let value = index;
+  do {
+    let left = value >>> half;
+    let right = value & mask;
+    for (let round = 0; round < 4; round++) {
+      [left, right] = [right, left ^ (mix(key + round, right) & mask)];
+    }
+    value = (left * 2 ** half) + right;
+  } while (value >= size);
+  return value;
+}

@@ -1,0 +1,73 @@
+/**
+ * Tokenizes long text in a Worker, piece by piece, so that the caller's thread stays free and can show progress.
+ *
+ * @module
+ */
+import type { EncodeReply, EncodeRequest } from "./encode_worker.ts";
+import type { TokenizerName } from "./tokenizer.ts";
+
+/** Characters of a piece. */
+const PIECE_LENGTH = 1 << 16;
+
+/** Options of {@link encodeText}. */
+export interface EncodeOptions {
+  /** Is told how much of the text is done, from 0 to 1. */
+  readonly onProgress?: (done: number) => void;
+}
+
+/** Tokens of a text: the same as encoding it at once. */
+export async function encodeText(
+  tokenizer: TokenizerName,
+  text: string,
+  { onProgress }: EncodeOptions = {},
+): Promise<Uint16Array<ArrayBuffer>> {
+  const worker = new Worker(new URL("./encode_worker.ts", import.meta.url), { type: "module" });
+  try {
+    const parts: Uint16Array[] = [];
+    let done = 0;
+    for (const piece of pieces(text)) {
+      parts.push(await ask(worker, { tokenizer, text: piece }));
+      done += piece.length;
+      onProgress?.(done / text.length);
+    }
+    const tokens = new Uint16Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      tokens.set(part, at);
+      at += part.length;
+    }
+    return tokens;
+  } finally {
+    worker.terminate();
+  }
+}
+
+function ask(worker: Worker, request: EncodeRequest): Promise<Uint16Array> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<EncodeReply>) => resolve(data.tokens);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`tokenizing failed: ${event.message}`));
+    };
+    worker.postMessage(request);
+  });
+}
+
+/**
+ * Cuts a text where GPT-2's pre-tokenizer always cuts: before a space that stands alone between two other characters. No
+ * pattern of its expression reaches over such a place, so the pieces' tokens are those of the whole.
+ */
+export function* pieces(text: string, length: number = PIECE_LENGTH): Generator<string> {
+  let start = 0;
+  while (start < text.length) {
+    let end = Math.min(start + length, text.length);
+    while (end < text.length && !isCut(text, end)) end++;
+    yield text.slice(start, end);
+    start = end;
+  }
+}
+
+function isCut(text: string, at: number): boolean {
+  return text[at] === " " && at > 0 && /\S/.test(text[at - 1]) && at + 1 < text.length &&
+    /\S/.test(text[at + 1]);
+}
