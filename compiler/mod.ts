@@ -27,6 +27,8 @@ export {
   type TensorType,
 } from "./graph.ts";
 export { hashGraph } from "./hash.ts";
+export { ParseError, parseGraph } from "./parse.ts";
+export { printGraph, type PrintOptions } from "./print.ts";
 export type {
   BufferPlan,
   BufferRange,
@@ -38,6 +40,7 @@ export type {
   ProgramTensor,
 } from "./program.ts";
 export { evaluate, type HostValues } from "./reference.ts";
+export { type AppliedRule, simplify, type SimplifyOptions } from "./simplify.ts";
 export {
   attention,
   concat,
@@ -54,3 +57,4 @@ export {
   where,
 } from "./tensor.ts";
 export { type InputSpec, trace, type TraceOptions } from "./trace.ts";
+export { InvalidGraphError, verifyGraph } from "./verify.ts";

@@ -18,7 +18,8 @@ const SMALLEST_NORMAL: Partial<Record<DType, number>> = { f32: 2 ** -126, f16: 2
 /** True when a literal of `dtype` can stand for `value`: in range, and in normal form where it is a float. */
 export function isLiteral(value: number, dtype: DType): boolean {
   const largest = LARGEST[dtype];
-  if (largest === undefined) return Number.isInteger(value);
+  // WGSL has no literal for the smallest i32: it negates a number that is one too large.
+  if (largest === undefined) return Number.isInteger(value) && value > -(2 ** 31);
   const magnitude = Math.abs(value);
   return magnitude <= largest && (value === 0 || magnitude >= SMALLEST_NORMAL[dtype]!);
 }
