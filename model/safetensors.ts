@@ -1,0 +1,226 @@
+/**
+ * The safetensors format: eight bytes of header length, a JSON header, the tensors' bytes. Reading trusts nothing: every
+ * length, offset and shape is checked before anything is allocated for it.
+ *
+ * @module
+ */
+import { sizeOf } from "../compiler/mod.ts";
+
+/** Element types that are read; all are given as f32. */
+const WIDTHS: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/** Headers are at most this long, as in the format's own implementation. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+/** A file that is not what it should be. */
+export class SafetensorsError extends Error {
+  override readonly name = "SafetensorsError";
+  /**
+   * @param path The file.
+   * @param problem What is wrong with it, with the numbers.
+   */
+  constructor(readonly path: string, readonly problem: string) {
+    super(`${path}: ${problem}`);
+  }
+}
+
+/** A tensor of a file. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** First byte in the file, and the number of bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A tensor to be written. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** An open file whose header has been checked. */
+export class SafetensorsFile implements Disposable {
+  private constructor(
+    readonly path: string,
+    readonly entries: ReadonlyMap<string, TensorEntry>,
+    readonly metadata: Readonly<Record<string, string>>,
+    readonly file: Deno.FsFile,
+  ) {}
+
+  /**
+   * Opens a file and checks its header.
+   *
+   * @throws {SafetensorsError} when the header does not describe the file exactly.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const file = await Deno.open(path);
+    try {
+      const { size } = await file.stat();
+      const prefix = await readExactly(path, file, 8);
+      const length = new DataView(prefix.buffer).getBigUint64(0, true);
+      if (length > BigInt(MAX_HEADER_BYTES)) {
+        throw new SafetensorsError(
+          path,
+          `header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`,
+        );
+      }
+      const headerBytes = Number(length);
+      if (8 + headerBytes > size) {
+        throw new SafetensorsError(
+          path,
+          `header of ${headerBytes} bytes in a file of ${size} bytes: truncated`,
+        );
+      }
+      const header = parseHeader(path, await readExactly(path, file, headerBytes));
+      const { entries, metadata } = checkHeader(path, header, 8 + headerBytes, size);
+      return new SafetensorsFile(path, entries, metadata, file);
+    } catch (problem) {
+      file.close();
+      throw problem;
+    }
+  }
+
+  /**
+   * The values of a tensor as f32, whatever its dtype in the file.
+   *
+   * @throws {SafetensorsError} when there is no such tensor.
+   */
+  async read(name: string): Promise<Float32Array> {
+    const entry = this.entries.get(name);
+    if (!entry) throw new SafetensorsError(this.path, `has no tensor ${name}`);
+    await this.file.seek(entry.offset, Deno.SeekMode.Start);
+    return toFloat32(await readExactly(this.path, this.file, entry.bytes), entry.dtype);
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    this.file.close();
+  }
+}
+
+async function readExactly(path: string, file: Deno.FsFile, count: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count;) {
+    const read = await file.read(bytes.subarray(at));
+    if (read === null) throw new SafetensorsError(path, `ends after ${at} of ${count} bytes: truncated`);
+    at += read;
+  }
+  return bytes;
+}
+
+function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
+  if (bytes[0] !== "{".charCodeAt(0)) throw new SafetensorsError(path, "the header does not begin with {");
+  const text = new TextDecoder().decode(bytes);
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch {
+    throw new SafetensorsError(path, "the header is not JSON");
+  }
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) throw new SafetensorsError(path, `tensor ${repeated} is there twice`);
+  return header as Record<string, unknown>;
+}
+
+/** JSON.parse keeps the last of equal keys silently; tensor records are the objects one level deep. */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}]/g)) {
+    if (token === "{") depth++;
+    else if (token === "}") depth--;
+    else if (depth === 1 && token.endsWith(":")) {
+      const key = JSON.parse(token.slice(0, -1).trim()) as string;
+      if (seen.has(key)) return key;
+      seen.add(key);
+    }
+  }
+  return undefined;
+}
+
+function checkHeader(path: string, header: Record<string, unknown>, start: number, size: number) {
+  const entries = new Map<string, TensorEntry>();
+  let metadata: Record<string, string> = {};
+  const spans: { name: string; from: number; to: number }[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === "__metadata__") {
+      metadata = value as Record<string, string>;
+      continue;
+    }
+    const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
+    const width = typeof dtype === "string" ? WIDTHS[dtype] : undefined;
+    if (width === undefined) {
+      throw new SafetensorsError(path, `tensor ${name} has dtype ${dtype}, expected F32, F16 or BF16`);
+    }
+    if (!isCounts(shape)) throw new SafetensorsError(path, `tensor ${name} has no proper shape`);
+    if (!isCounts(offsets) || offsets.length !== 2) {
+      throw new SafetensorsError(path, `tensor ${name} has no proper offsets`);
+    }
+    const bytes = sizeOf(shape) * width;
+    const [from, to] = offsets;
+    if (!Number.isSafeInteger(bytes) || to - from !== bytes) {
+      throw new SafetensorsError(
+        path,
+        `tensor ${name} of shape [${shape}] needs ${bytes} bytes but has ${to - from}`,
+      );
+    }
+    spans.push({ name, from, to });
+    entries.set(name, { name, dtype: dtype as string, shape, offset: start + from, bytes });
+  }
+  spans.sort((a, b) => a.from - b.from || a.to - b.to);
+  let end = 0;
+  for (const { name, from, to } of spans) {
+    if (from < end) throw new SafetensorsError(path, `tensor ${name} overlaps another`);
+    if (from > end) {
+      throw new SafetensorsError(path, `${from - end} bytes before tensor ${name} belong to no tensor`);
+    }
+    end = to;
+  }
+  if (start + end !== size) {
+    throw new SafetensorsError(path, `the tensors end at byte ${start + end}, the file at ${size}`);
+  }
+  return { entries, metadata };
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
+  if (dtype === "F32") return new Float32Array(bytes.buffer);
+  if (dtype === "F16") return Float32Array.from(new Float16Array(bytes.buffer));
+  const halves = new Uint16Array(bytes.buffer);
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+}
+
+/** Writes tensors as F32 to an open file, in the order given. The caller syncs and closes. */
+export async function writeSafetensors(
+  file: Deno.FsFile,
+  tensors: readonly NamedTensor[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const header: Record<string, unknown> = { __metadata__: { format: "pt", ...metadata } };
+  let at = 0;
+  for (const { name, shape, data } of tensors) {
+    header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
+    at += data.byteLength;
+  }
+  // Padded with spaces so that the data begins at a multiple of eight, as the format recommends.
+  const text = JSON.stringify(header);
+  const encoded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const prefix = new Uint8Array(8);
+  new DataView(prefix.buffer).setBigUint64(0, BigInt(encoded.length), true);
+  await writeAll(file, prefix);
+  await writeAll(file, encoded);
+  for (const { data } of tensors) {
+    await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+}
+
+/** Writes every byte. */
+export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}
