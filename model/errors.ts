@@ -17,3 +17,20 @@ export class InputError extends Error {
     super(`${input}: ${problem}; ${remedy}`);
   }
 }
+
+/** Names of the errors that a user can put right; by name, since they come from every part of the program. */
+const USERS_ERRORS = new Set(["InputError", "DataError", "CheckpointError", "LimitError"]);
+
+/** An error as one line, and whether the user can put it right. */
+export interface Failure {
+  readonly message: string;
+  readonly badInput: boolean;
+}
+
+/** Describes whatever was thrown. */
+export function explainFailure(problem: unknown): Failure {
+  if (!(problem instanceof Error)) return { message: String(problem), badInput: false };
+  const message = problem.message.replace(/\s*\n\s*/g, " ");
+  const remedy = problem.name === "LimitError" ? "; take a smaller model, --context or --micro-batch" : "";
+  return { message: message + remedy, badInput: USERS_ERRORS.has(problem.name) };
+}

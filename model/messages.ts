@@ -31,6 +31,8 @@ export type TrainerEvent =
   | {
     /** What will run, before it runs. */
     readonly kind: "plan";
+    /** Directory of the run. */
+    readonly out: string;
     readonly plan: RunPlan;
     readonly adapter: { readonly name: string; readonly software: boolean };
     /** Parameters of the model. */

@@ -38,13 +38,6 @@ export {
   traceSample,
   traceTrainStep,
 } from "./programs.ts";
-export {
-  type ModeName,
-  planRun,
-  type RunPlan,
-  type TokenizerName,
-  tokensPerStep,
-  type TrainRequest,
-} from "./run_options.ts";
+export { type ModeName, planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
 export { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
 export { type FinalEvent, TrainerClient } from "./trainer_client.ts";

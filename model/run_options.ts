@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { TokenizerName } from "../data/mod.ts";
 import {
   BYTE_VOCABULARY,
   GPT2_VOCABULARY,
@@ -14,11 +15,6 @@ import {
   resolveConfig,
 } from "./config.ts";
 import { InputError } from "./errors.ts";
-
-/** Tokenizers by name. */
-export const TOKENIZER_NAMES = ["gpt2", "bytes"] as const;
-/** Name of a tokenizer. */
-export type TokenizerName = (typeof TOKENIZER_NAMES)[number];
 
 /** Compiler modes by name. */
 export const MODE_NAMES = ["fused", "eager"] as const;

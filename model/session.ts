@@ -5,6 +5,7 @@
  * @module
  */
 import { compileGraph, type Graph, type Program } from "../compiler/mod.ts";
+import type { Batch } from "../data/mod.ts";
 import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
 import { layoutParameters, type ParameterLayout } from "./params.ts";
@@ -12,12 +13,6 @@ import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceTrainStep } 
 import { randomKey } from "./random_keys.ts";
 import type { RunPlan } from "./run_options.ts";
 import { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
-
-/** Token ids and the ids that follow them, both [sequences x context], row by row. */
-export interface Batch {
-  readonly tokens: Int32Array;
-  readonly targets: Int32Array;
-}
 
 /** What one step gave. */
 export interface StepFigures {

@@ -5,7 +5,8 @@
  * @module
  */
 import { BASELINE, type Capabilities, compileStages, explain, LAVAPIPE, STAGES } from "../../compiler/mod.ts";
-import { openDevice } from "../../runtime/mod.ts";
+import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
+import { TOKENIZERS } from "../../data/mod.ts";
 import { type ModelConfig, PRESET_NAMES } from "../config.ts";
 import {
   traceApplyStep,
@@ -15,7 +16,7 @@ import {
   traceSample,
   traceTrainStep,
 } from "../programs.ts";
-import { MODE_NAMES, planRun, type RunPlan, TOKENIZER_NAMES } from "../run_options.ts";
+import { MODE_NAMES, planRun, type RunPlan } from "../run_options.ts";
 import { runCommand } from "./exit.ts";
 import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
 
@@ -48,7 +49,7 @@ const FLAGS = {
   "micro-batch": size("Sequences that pass through the model at once."),
   "tokenizer": {
     kind: "choice",
-    choices: TOKENIZER_NAMES,
+    choices: TOKENIZERS,
     help: "Sets the vocabulary: bytes 256, gpt2 50257.",
   },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
@@ -95,8 +96,9 @@ async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Cap
   if (name === "lavapipe") return LAVAPIPE;
   if (name === "baseline") return BASELINE;
   try {
+    await ensureAdapter();
     const device = await openDevice();
-    console.error(`compiled for ${device.info.description}`);
+    console.error(`compiled for ${device.describe()}`);
     return device.capabilities;
   } catch {
     console.error("no adapter opens here: compiled for WebGPU's guaranteed minimum");

@@ -4,13 +4,16 @@
  *
  * @module
  */
+import { TOKENIZERS } from "../../data/mod.ts";
+import { ensureAdapter } from "../../runtime/adapter.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { InputError } from "../errors.ts";
-import { MODE_NAMES, planRun, TOKENIZER_NAMES, type TrainRequest } from "../run_options.ts";
+import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
 import { TrainerClient } from "../trainer_client.ts";
 import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
 import { type Flags, type FlagValues, helpText, MANY, parseFlags } from "./flags.ts";
 import { HumanReport, JsonReport } from "./report.ts";
+import { userData, userPath } from "./paths.ts";
 import { OutputScreen } from "./screen.ts";
 
 const every = (what: string) =>
@@ -29,7 +32,7 @@ const FLAGS = {
   "context": size("Tokens that the model looks at; at most 1024."),
   "tokenizer": {
     kind: "choice",
-    choices: TOKENIZER_NAMES,
+    choices: TOKENIZERS,
     help: "Left out: bytes for nano, otherwise gpt2.",
   },
   "data": { kind: "text", metavar: "NAME", help: "moby-dick (the default), shakespeare or text:FILE." },
@@ -67,6 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
   // What can be refused without a device is refused before one is opened.
   if (request.preset && !request.resume) planRun(request, false);
 
+  await ensureAdapter();
   const screen = new OutputScreen(values.json ? Deno.stderr : Deno.stdout);
   const people = new HumanReport(screen);
   const report = values.json ? new JsonReport((line) => console.log(line), people) : people;
@@ -103,14 +107,14 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     heads: values.heads,
     context: values.context,
     tokenizer: values.tokenizer,
-    data: values.data,
+    data: values.data === undefined ? undefined : userData(values.data),
     steps: values.steps,
     microBatch: values["micro-batch"],
     batchTokens: values["batch-tokens"],
     learningRate: values.lr,
     seed: values.seed,
     mode: values.mode,
-    out: values.out ?? `${RUNS}/${timestamp(new Date())}`,
+    out: values.out !== undefined ? userPath(values.out) : `${RUNS}/${timestamp(new Date())}`,
     resume: values.resume,
     evalEvery: values["eval-every"],
     saveEvery: values["save-every"],

@@ -5,10 +5,11 @@
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { evaluate } from "../../compiler/mod.ts";
+import type { Batch } from "../../data/mod.ts";
 import { Generator } from "../../model/generator.ts";
 import { traceInit, traceLoss } from "../../model/programs.ts";
 import { planRun, type RunPlan, type TrainRequest } from "../../model/run_options.ts";
-import { type Batch, type StepFigures, TrainingSession } from "../../model/session.ts";
+import { type StepFigures, TrainingSession } from "../../model/session.ts";
 import { randomKey } from "../../model/random_keys.ts";
 import { openDevice } from "../../runtime/mod.ts";
 import { seededTokens } from "./seeded.ts";

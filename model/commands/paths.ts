@@ -1,0 +1,19 @@
+/**
+ * Paths as the user means them: `deno task` runs commands in the repository's folder and tells in INIT_CWD where the
+ * user stands.
+ *
+ * @module
+ */
+import { isAbsolute, join } from "@std/path";
+
+/** A path relative to where the user stands, as this process can open it. */
+export function userPath(path: string): string {
+  const stands = Deno.env.get("INIT_CWD");
+  return isAbsolute(path) || !stands || stands === Deno.cwd() ? path : join(stands, path);
+}
+
+/** A `--data` argument whose file, if it names one, can be opened. */
+export function userData(source: string): string {
+  const [kind, path] = [source.slice(0, 5), source.slice(5)];
+  return kind === "text:" && path !== "" ? `${kind}${userPath(path)}` : source;
+}
