@@ -188,7 +188,7 @@ class Splitter {
 /** A stage length that divides the whole and keeps vec4 loads, if there is one; otherwise the usual one. */
 function stageLength(reduced: number): number {
   for (let length = STAGE_LENGTH; length >= 256; length -= 4) if (reduced % length === 0) return length;
-  return STAGE_LENGTH;
+  return Math.min(STAGE_LENGTH, Math.floor(reduced / 8) * 4);
 }
 
 /** Equal windows along an axis, in multiples of 64 where possible, so that each stays below the limit. */

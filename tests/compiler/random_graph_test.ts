@@ -47,7 +47,7 @@ Deno.test("the sizes of random graphs keep to their limit", () => {
   }
 });
 
-Deno.test("shrinking leaves only what the failure needs", () => {
+Deno.test("shrinking leaves only what the failure needs", async () => {
   const fails = (graph: ReturnType<typeof randomGraph>) => {
     verifyGraph(graph);
     evaluate(graph, randomInputs(graph, 1));
@@ -58,7 +58,7 @@ Deno.test("shrinking leaves only what the failure needs", () => {
     const graph = randomGraph(seed);
     if (!fails(graph)) continue;
     tried++;
-    const smallest = shrink(graph, fails);
+    const smallest = await shrink(graph, fails);
     // The product of an input with itself; when the failure is in dead code nothing can be taken away.
     const isLive = smallest.nodes.length < graph.nodes.length;
     if (isLive) assertEquals(smallest.nodes.map((node) => node.op), ["input", "matmul"], `seed ${seed}`);
@@ -66,7 +66,7 @@ Deno.test("shrinking leaves only what the failure needs", () => {
   }
 });
 
-Deno.test("a graph that does not fail without its unused nodes is handed back as it is", () => {
+Deno.test("a graph that does not fail without its unused nodes is handed back as it is", async () => {
   const graph = randomGraph(3);
-  assertEquals(shrink(graph, () => false), graph);
+  assertEquals(await shrink(graph, () => false), graph);
 });

@@ -34,13 +34,13 @@ function problemOrError(graph: Graph, seed: number): string | undefined {
   }
 }
 
-Deno.test("simplified random graphs have the same values, with and without composites", () => {
+Deno.test("simplified random graphs have the same values, with and without composites", async () => {
   for (let seed = 0; seed < 400; seed++) {
     const traced = randomGraph(seed);
     const graph = seed % 2 === 0 ? traced : decompose(traced, BASELINE);
     const problem = problemOrError(graph, seed);
     if (problem === undefined) continue;
-    const smallest = shrink(graph, (candidate) => problemOrError(candidate, seed) !== undefined);
+    const smallest = await shrink(graph, (candidate) => problemOrError(candidate, seed) !== undefined);
     throw new Error(failureReport(seed, problemOrError(smallest, seed) ?? problem, smallest));
   }
 });

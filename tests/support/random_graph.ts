@@ -9,29 +9,8 @@
  */
 import { grad, type Graph, phase, scope, sizeOf, type Tensor, trace } from "../../compiler/mod.ts";
 import { Prng } from "./prng.ts";
-import { MOVES, randomShape } from "./random_moves.ts";
-
-/** A tensor of the program in the making, with what is known about its values. */
-export interface Entry {
-  readonly tensor: Tensor;
-  /** No element is larger than this in magnitude. */
-  readonly bound: number;
-  /** All elements are multiples of 1/16 (integers, for integer dtypes) that float32 holds exactly. */
-  readonly exact: boolean;
-  /** Its gradient does not jump. */
-  readonly smooth: boolean;
-}
-
-/** The program in the making. */
-export interface Workshop {
-  readonly prng: Prng;
-  /** Everything that may be used, oldest first. */
-  readonly pool: Entry[];
-  /** Tensors may not get larger, in elements. */
-  readonly maxElements: number;
-  /** Key of random draws (u32). */
-  readonly key: Tensor;
-}
+import { MOVES } from "./random_moves.ts";
+import { type Entry, randomShape, type Workshop } from "./random_pool.ts";
 
 /** Options of {@link randomGraph}. */
 export interface RandomGraphOptions {

@@ -14,16 +14,19 @@ const MOST_TRIALS = 1000;
  *
  * @param fails Whether a graph shows the failure; has to make up values for whatever inputs the graph has.
  */
-export function shrink(graph: Graph, fails: (candidate: Graph) => boolean): Graph {
+export async function shrink(
+  graph: Graph,
+  fails: (candidate: Graph) => boolean | Promise<boolean>,
+): Promise<Graph> {
   let smallest = pruned(graph);
   let trials = 0;
-  const worse = (candidate: Graph) => trials++ < MOST_TRIALS && fails(candidate);
-  if (!worse(smallest)) return graph;
+  const worse = async (candidate: Graph) => trials++ < MOST_TRIALS && await fails(candidate);
+  if (!await worse(smallest)) return graph;
   for (;;) {
     let next: Graph | undefined;
     for (const candidate of candidates(smallest)) {
       if (trials >= MOST_TRIALS) return smallest;
-      if (weight(candidate) < weight(smallest) && worse(candidate)) {
+      if (weight(candidate) < weight(smallest) && await worse(candidate)) {
         next = candidate;
         break;
       }
