@@ -4,17 +4,19 @@
  *
  * @module
  */
+import { decodeUtf8, tokenOutside } from "./decode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A token for each byte. */
 export function byteTokenizer(): Tokenizer {
-  const decodeBytes = (tokens: ArrayLike<number>) => Uint8Array.from(tokens);
+  const decodeBytes = (tokens: ArrayLike<number>) =>
+    Uint8Array.from(tokens, (token) => token >= 0 && token < 256 ? token : tokenOutside(token, 256));
   return {
     name: "bytes",
     vocabularySize: 256,
-    encode: (text) => Uint16Array.from(new TextEncoder().encode(text)),
+    encode: (text) => new Uint16Array(new TextEncoder().encode(text)),
     decodeBytes,
-    decode: (tokens) => new TextDecoder().decode(decodeBytes(tokens)),
+    decode: (tokens) => decodeUtf8(decodeBytes(tokens)),
     file: () => {
       const vocab = Object.fromEntries(Array.from({ length: 256 }, (_, byte) => [byteCharacter(byte), byte]));
       return JSON.stringify(bpeFile(vocab, [], []));

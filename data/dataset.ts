@@ -11,7 +11,9 @@ import { DataError } from "./errors.ts";
 
 /** Tokens and, for each, the token that follows it: both [batch, context], row-major. */
 export interface Batch {
+  /** Token ids. */
   readonly tokens: Int32Array<ArrayBuffer>;
+  /** The id that follows each token. */
   readonly targets: Int32Array<ArrayBuffer>;
 }
 
@@ -21,6 +23,7 @@ export interface DatasetOptions {
   readonly batch: number;
   /** Tokens in a sequence. */
   readonly context: number;
+  /** Decides the order of the windows. */
   readonly seed: number;
 }
 
@@ -35,7 +38,10 @@ export class Dataset {
   readonly validation: Uint16Array;
 
   /**
+   * Splits tokens into training and validation.
+   *
    * @param source Name of the data, for messages.
+   * @param tokens All of them, in the order of the text.
    * @throws {DataError} when the text is too short for one window of training and one of validation.
    */
   constructor(source: string, tokens: Uint16Array, readonly options: DatasetOptions) {

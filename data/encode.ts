@@ -54,8 +54,9 @@ function ask(worker: Worker, request: EncodeRequest): Promise<Uint16Array> {
 }
 
 /**
- * Cuts a text where GPT-2's pre-tokenizer always cuts: before a space that stands alone between two other characters. No
- * pattern of its expression reaches over such a place, so the pieces' tokens are those of the whole.
+ * Cuts a text where GPT-2's pre-tokenizer always cuts: before white space that follows something else. None of its
+ * patterns goes on from other characters into white space, and none looks back, so the pieces' tokens are those of the
+ * whole. A piece is longer than `length` where the text has no such place.
  */
 export function* pieces(text: string, length: number = PIECE_LENGTH): Generator<string> {
   let start = 0;
@@ -67,7 +68,10 @@ export function* pieces(text: string, length: number = PIECE_LENGTH): Generator<
   }
 }
 
+/**
+ * JavaScript's white space lacks U+0085 and has U+FEFF where the pre-tokenizer's is the other way round: next to either,
+ * nothing is cut.
+ */
 function isCut(text: string, at: number): boolean {
-  return text[at] === " " && at > 0 && /\S/.test(text[at - 1]) && at + 1 < text.length &&
-    /\S/.test(text[at + 1]);
+  return at > 0 && /[ \n\r\t]/.test(text[at]) && /[^\s\x85]/.test(text[at - 1]);
 }

@@ -6,8 +6,11 @@
 
 /** Data that a user named and that cannot be used. */
 export class DataError extends Error {
+  /** Tells this error from others. */
   override readonly name = "DataError";
   /**
+   * Writes the message: source, problem and remedy in one line.
+   *
    * @param source What was asked for, such as `text:poems.txt`.
    * @param problem What is wrong with it.
    * @param remedy What to do.

@@ -6,6 +6,7 @@
  */
 import { TokenizerWasm } from "tokenizers-wasm";
 import { bpeFile, byteCharacter } from "./byte_tokenizer.ts";
+import { decodeUtf8, tokenOutside } from "./decode.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const END_OF_TEXT = "<|endoftext|>";
@@ -21,7 +22,7 @@ export async function gpt2Tokenizer(): Promise<Tokenizer> {
   const bytes = tokenBytes(vocab);
 
   const decodeBytes = (tokens: ArrayLike<number>) => {
-    const parts = Array.from(tokens, (token) => bytes[token] ?? new Uint8Array());
+    const parts = Array.from(tokens, (token) => bytes[token] ?? tokenOutside(token, bytes.length));
     const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
@@ -37,12 +38,12 @@ export async function gpt2Tokenizer(): Promise<Tokenizer> {
     encode: (text) => {
       if (text === "") return new Uint16Array();
       const encoding = wasm.encode(text, false);
-      const tokens = Uint16Array.from(encoding.input_ids);
+      const tokens = new Uint16Array(encoding.input_ids);
       encoding.free();
       return tokens;
     },
     decodeBytes,
-    decode: (tokens) => new TextDecoder().decode(decodeBytes(tokens)),
+    decode: (tokens) => decodeUtf8(decodeBytes(tokens)),
     file: () => JSON.stringify(bpeFile(vocab, merges, [END_OF_TEXT])),
   };
 }

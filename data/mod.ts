@@ -1,6 +1,15 @@
 /**
  * Text to batches: sources of text, tokenizers, and batches whose content follows from seed and position.
  *
+ * @example
+ * ```ts
+ * import { Dataset, encodeText, loadText } from "@sinter/sinter/data";
+ * const tokens = await encodeText("gpt2", await loadText("moby-dick"));
+ * const data = new Dataset("moby-dick", tokens, { batch: 4, context: 128, seed: 1 });
+ * const { tokens: inputs, targets } = data.batchAt(0); // both [4 x 128]
+ * console.log(inputs[1] === targets[0]); // true
+ * ```
+ *
  * @module
  */
 export { type Batch, Dataset, type DatasetOptions } from "./dataset.ts";
@@ -8,3 +17,4 @@ export { type EncodeOptions, encodeText } from "./encode.ts";
 export { DataError } from "./errors.ts";
 export { DATA_FORMS, loadText, type TextOptions } from "./text.ts";
 export { loadTokenizer, type Tokenizer, type TokenizerName, TOKENIZERS } from "./tokenizer.ts";
+export { tokenizerFromFile } from "./tokenizer_file.ts";

@@ -3,19 +3,25 @@
  *
  * @module
  */
-import { encodeHex } from "@std/encoding";
-import { dirname, join } from "@std/path";
+import { join } from "@std/path";
+import { cacheFolder, downloadOnce, type RemoteFile } from "./download.ts";
 import { DataError } from "./errors.ts";
 
 /** What `--data` accepts, for messages. */
 export const DATA_FORMS = "moby-dick, shakespeare or text:FILE";
 
-const SHAKESPEARE = {
+/** Forty thousand lines of Shakespeare's plays, as char-rnn published them (Karpathy 2015). */
+const SHAKESPEARE: RemoteFile = {
+  source: "data shakespeare",
   url: "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/" +
     "data/tinyshakespeare/input.txt",
   bytes: 1_115_394,
   sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-} as const;
+  remedy: "check the connection, or download the text yourself and use --data text:FILE",
+};
+
+/** Longest file: a JavaScript string holds at most this many characters. */
+const MAX_TEXT_BYTES = 2 ** 29 - 24;
 
 /** Options of {@link loadText}. */
 export interface TextOptions {
@@ -30,6 +36,13 @@ export interface TextOptions {
  *
  * @param source `moby-dick`, `shakespeare` or `text:FILE`.
  * @throws {DataError} in one line, when there is no such source or its text cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { loadText } from "@sinter/sinter/data";
+ * const text = await loadText("moby-dick");
+ * console.log(text.length); // some 1.2 million characters
+ * ```
  */
 export async function loadText(source: string, options: TextOptions = {}): Promise<string> {
   if (source === "moby-dick") return await mobyDick();
@@ -51,6 +64,9 @@ async function textFile(source: string, path: string): Promise<string> {
   if (path === "") throw new DataError(source, "names no file", remedy);
   let bytes: Uint8Array;
   try {
+    const { size, isBlockDevice, isCharDevice } = await Deno.stat(path);
+    if (isBlockDevice || isCharDevice) throw new Error("it is a device");
+    if (size > MAX_TEXT_BYTES) throw new Error(`${size} bytes, at most ${MAX_TEXT_BYTES} are possible`);
     bytes = await Deno.readFile(path);
   } catch (problem) {
     throw new DataError(source, readProblem(problem), remedy);
@@ -77,71 +93,8 @@ function decodeText(source: string, bytes: Uint8Array, remedy: string): string {
   }
 }
 
-async function shakespeare(options: TextOptions): Promise<string> {
-  const source = "data shakespeare";
-  const url = options.shakespeareUrl ?? SHAKESPEARE.url;
-  const path = join(options.cacheFolder ?? defaultCacheFolder(source), "tinyshakespeare.txt");
-  const cached = await readIfThere(path);
-  if (cached && await isShakespeare(cached)) return new TextDecoder().decode(cached);
-  const remedy = "check the connection, or download the text yourself and use --data text:FILE";
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    const response = await fetch(url);
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new Error(`the server answered ${response.status}`);
-    }
-    bytes = new Uint8Array(await response.arrayBuffer());
-  } catch (problem) {
-    throw new DataError(
-      source,
-      `could not be downloaded (${problem instanceof Error ? problem.message : problem})`,
-      remedy,
-    );
-  }
-  if (!await isShakespeare(bytes)) {
-    const found = bytes.length === SHAKESPEARE.bytes ? "another checksum" : `${bytes.length} bytes`;
-    throw new DataError(
-      source,
-      `the download has ${found}, expected ${SHAKESPEARE.bytes} bytes of a known text`,
-      remedy,
-    );
-  }
-  await writeWhole(path, bytes);
-  return new TextDecoder().decode(bytes);
-}
-
-async function isShakespeare(bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
-  if (bytes.length !== SHAKESPEARE.bytes) return false;
-  return encodeHex(await crypto.subtle.digest("SHA-256", bytes)) === SHAKESPEARE.sha256;
-}
-
-async function readIfThere(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  try {
-    return await Deno.readFile(path);
-  } catch (problem) {
-    if (problem instanceof Deno.errors.NotFound) return undefined;
-    throw problem;
-  }
-}
-
-/** Writes under a temporary name, syncs, renames: a reader never sees half a file. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${Deno.pid}.tmp`;
-  const file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-  try {
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-    await file.sync();
-  } finally {
-    file.close();
-  }
-  await Deno.rename(temporary, path);
-}
-
-function defaultCacheFolder(source: string): string {
-  const base = Deno.env.get("XDG_CACHE_HOME") ||
-    (Deno.env.get("HOME") && join(Deno.env.get("HOME")!, ".cache"));
-  if (!base) throw new DataError(source, "there is no folder for downloads", "set HOME or XDG_CACHE_HOME");
-  return join(base, "sinter");
+async function shakespeare({ cacheFolder: folder, shakespeareUrl }: TextOptions): Promise<string> {
+  const file = shakespeareUrl ? { ...SHAKESPEARE, url: shakespeareUrl } : SHAKESPEARE;
+  const path = join(folder ?? cacheFolder(file.source), "tinyshakespeare.txt");
+  return new TextDecoder().decode(await downloadOnce(file, path));
 }

@@ -14,6 +14,7 @@ export type TokenizerName = (typeof TOKENIZERS)[number];
 
 /** Text to tokens and back. */
 export interface Tokenizer {
+  /** What {@link loadTokenizer} calls it. */
   readonly name: TokenizerName;
   /** Tokens are numbers below this. */
   readonly vocabularySize: number;
@@ -21,9 +22,17 @@ export interface Tokenizer {
   readonly endOfText?: number;
   /** Tokens of a text. */
   encode(text: string): Uint16Array<ArrayBuffer>;
-  /** The bytes that tokens stand for; a token of GPT-2 may be part of a character. */
+  /**
+   * The bytes that tokens stand for; a token of GPT-2 may be part of a character.
+   *
+   * @throws {RangeError} when a token is outside the vocabulary.
+   */
   decodeBytes(tokens: ArrayLike<number>): Uint8Array<ArrayBuffer>;
-  /** The text that tokens stand for; an incomplete character becomes U+FFFD. */
+  /**
+   * The text that tokens stand for; an incomplete character becomes U+FFFD.
+   *
+   * @throws {RangeError} when a token is outside the vocabulary.
+   */
   decode(tokens: ArrayLike<number>): string;
   /** Contents of Hugging Face's `tokenizer.json`, to lie beside a checkpoint. */
   file(): string;
@@ -34,7 +43,7 @@ export interface Tokenizer {
  *
  * @example
  * ```ts
- * import { loadTokenizer } from "./tokenizer.ts";
+ * import { loadTokenizer } from "@sinter/sinter/data";
  * const tokenizer = await loadTokenizer("bytes");
  * console.log(tokenizer.decode(tokenizer.encode("whale")));
  * ```

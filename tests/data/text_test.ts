@@ -28,6 +28,10 @@ Deno.test("unknown, missing, empty, binary and non-UTF-8 sources are refused wit
   await refused(await file("empty.txt", new Uint8Array()), "empty");
   await refused(await file("image.png", Uint8Array.of(1, 0, 2)), "binary");
   await refused(await file("latin1.txt", Uint8Array.of(0x63, 0xe9, 0x21)), "not UTF-8");
+  await refused("text:/dev/zero", "device");
+  using sparse = await Deno.create(join(folder, "huge.txt"));
+  await sparse.truncate(2 ** 30);
+  await refused(`text:${join(folder, "huge.txt")}`, "1073741824 bytes", "at most");
   assertEquals(await loadText(await file("fine.txt", new TextEncoder().encode("naïve"))), "naïve");
   await Deno.remove(folder, { recursive: true });
 });

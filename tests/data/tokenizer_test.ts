@@ -1,7 +1,10 @@
 /** A tokenizer that does not give back what it took would train a model on another text. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeText, pieces } from "../../data/encode.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import { DataError } from "../../data/errors.ts";
+import { loadTokenizer, TOKENIZERS } from "../../data/tokenizer.ts";
+import { tokenizerFromFile } from "../../data/tokenizer_file.ts";
+import { Prng } from "../support/prng.ts";
 
 const NASTY = [
   "",
@@ -14,6 +17,8 @@ const NASTY = [
   "\u0000\u0001\u007f\u0080 control",
   "x".repeat(3000),
   "a\r\nb\rc\n",
+  "\uFEFFa byte order mark \uFEFF and again\uFEFF",
+  "spaces of other kinds:\u00a0\u0085 \u2003x\u3000 \u0085y \u200b z",
 ];
 
 Deno.test("bytes: every text comes back, one token a byte", async () => {
@@ -72,4 +77,86 @@ Deno.test("a Worker encodes as the caller would, and reports progress", async ()
   const tokens = await encodeText("gpt2", text, { onProgress: (done) => seen.push(done) });
   assertEquals(tokens, tokenizer.encode(text));
   assert(seen.length > 1 && seen[seen.length - 1] === 1);
+});
+
+Deno.test("encoding random text in pieces of any length gives the tokens of the whole text", async () => {
+  const tokenizer = await loadTokenizer("gpt2");
+  const alphabet = [
+    " ",
+    " ",
+    "\n",
+    "\t",
+    "\r\n",
+    "\u0085",
+    "\u00a0",
+    "\uFEFF",
+    "\u2028",
+    "a",
+    "Z",
+    "é",
+    "7",
+    "²",
+    "'s",
+    "'ll",
+    "'",
+    ".",
+    "_",
+    "東",
+    "🐳",
+    "\u200d",
+    "\u0301",
+    "\u0000",
+  ];
+  const seed = 20_261_123;
+  const random = new Prng(seed);
+  for (let round = 0; round < 300; round++) {
+    const text = Array.from({ length: 60 }, () => random.pick(alphabet)).join("");
+    const length = random.integer(1, 12);
+    const inPieces = [...pieces(text, length)].flatMap((piece) => [...tokenizer.encode(piece)]);
+    assertEquals(
+      inPieces,
+      [...tokenizer.encode(text)],
+      `seed ${seed}, round ${round}: ${JSON.stringify(text)}`,
+    );
+    assertEquals(tokenizer.decode(inPieces), text);
+  }
+});
+
+Deno.test("text without spaces is cut at its line ends, or the Worker would get all of it at once", () => {
+  assertEquals([...pieces("東京\n".repeat(1000), 300)].length, 10);
+});
+
+Deno.test("tokens outside the vocabulary are refused, not dropped or wrapped", async () => {
+  for (const name of TOKENIZERS) {
+    const tokenizer = await loadTokenizer(name);
+    for (const token of [-1, tokenizer.vocabularySize]) {
+      const { message } = assertThrows(() => tokenizer.decode([65, token]), RangeError);
+      assertEquals(message, `token ${token} is outside the vocabulary of ${tokenizer.vocabularySize}`);
+    }
+  }
+});
+
+Deno.test("a tokenizer.json leads back to its tokenizer, and a foreign one is refused", async () => {
+  for (const name of TOKENIZERS) {
+    const tokenizer = await loadTokenizer(name);
+    assertEquals((await tokenizerFromFile("t.json", tokenizer.file())).name, name);
+    const changed = JSON.parse(tokenizer.file());
+    [changed.model.vocab["a"], changed.model.vocab["b"]] = [
+      changed.model.vocab["b"],
+      changed.model.vocab["a"],
+    ];
+    await assertRejects(
+      () => tokenizerFromFile("t.json", JSON.stringify(changed)),
+      DataError,
+      "unknown tokenizer",
+    );
+  }
+  const published = JSON.parse((await loadTokenizer("gpt2")).file());
+  published.model.merges = published.model.merges.map((merge: string) => merge.split(" "));
+  assertEquals((await tokenizerFromFile("t.json", JSON.stringify(published))).name, "gpt2");
+  for (
+    const text of ["", "null", "{}", '{"model":{"type":"WordPiece","vocab":{}}}', '{"model":{"vocab":null}}']
+  ) {
+    await assertRejects(() => tokenizerFromFile("t.json", text), DataError, "t.json: is no byte-pair");
+  }
 });
