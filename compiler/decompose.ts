@@ -21,44 +21,33 @@ export function decompose(graph: Graph, target: Capabilities): Graph {
   });
 }
 
-/** Copies nodes into `into`; a composite is first written out in a scratch graph, whose nodes may be composites again. */
+/** Copies nodes into `into`, each composite written out in its place. */
 function expand(nodes: readonly Node[], into: TraceContext, target: Capabilities): NodeId[] {
   const moved: NodeId[] = [];
   for (const node of nodes) {
     const inputs = node.inputs.map((input) => moved[input]);
-    const { decompose: written } = OPS[node.op];
-    into.fixedOrigin = node.origin;
-    if (!written) {
-      moved.push(into.add(node.op, inputs, node.attrs));
-      continue;
-    }
-    const before = into.builder.nodes.length;
-    const root = written(inputs.map((input) => fromNode(into, input)), node.attrs, target).id;
-    moved.push(flatten(into, before, root, target));
+    moved.push(into.withOrigin(node.origin, () => place(node, inputs, into, target)));
   }
-  into.fixedOrigin = undefined;
   return moved;
+}
+
+/** Adds an op, or the ops that a composite stands for, whose own composites are expanded in turn. */
+function place(node: Node, inputs: readonly NodeId[], into: TraceContext, target: Capabilities): NodeId {
+  const { decompose: write } = OPS[node.op];
+  if (!write) return into.add(node.op, inputs, node.attrs);
+  const start = into.builder.nodes.length;
+  const root = write(inputs.map((input) => fromNode(into, input)), node.attrs, target).id;
+  return flatten(into, start, root, target);
 }
 
 /** Expands composites among the nodes from `start` on, which a decomposition has just added. */
 function flatten(into: TraceContext, start: number, root: NodeId, target: Capabilities): NodeId {
-  const added = into.builder.nodes.splice(start);
-  if (!added.some((node) => OPS[node.op].decompose)) {
-    into.builder.nodes.push(...added);
-    return root;
-  }
+  const { nodes } = into.builder;
+  if (!nodes.slice(start).some((node) => OPS[node.op].decompose)) return root;
   const moved = new Map<NodeId, NodeId>();
-  const place = (id: NodeId) => moved.get(id) ?? id;
-  for (const node of added) {
-    const inputs = node.inputs.map(place);
-    const { decompose: written } = OPS[node.op];
-    if (!written) {
-      moved.set(node.id, into.add(node.op, inputs, node.attrs));
-      continue;
-    }
-    const before = into.builder.nodes.length;
-    const inner = written(inputs.map((input) => fromNode(into, input)), node.attrs, target).id;
-    moved.set(node.id, flatten(into, before, inner, target));
+  const movedTo = (id: NodeId) => moved.get(id) ?? id;
+  for (const node of nodes.splice(start)) {
+    moved.set(node.id, place(node, node.inputs.map(movedTo), into, target));
   }
-  return place(root);
+  return movedTo(root);
 }

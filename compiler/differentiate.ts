@@ -14,16 +14,30 @@ import { constant, fromNode, type Tensor } from "./tensor.ts";
  * Gradients of the scalar `loss` by each tensor of `wrt`, in their shapes. A tensor that the loss does not depend on gets
  * zeros.
  *
- * @throws {ShapeError} when the loss is no float scalar, or an op on the way has no gradient.
+ * @throws {ShapeError} when the loss is no float scalar, a tensor of `wrt` holds no floats, or an op on the way has no
+ *   gradient.
+ * @example
+ * ```ts
+ * import { grad } from "./differentiate.ts";
+ * import { trace } from "./trace.ts";
+ * const graph = trace(({ w, x }) => {
+ *   const loss = x.matmul(w).tanh().mean();
+ *   return { loss, dw: grad(loss, [w])[0] };
+ * }, {
+ *   w: { shape: [3, 2], dtype: "f32", role: "state" },
+ *   x: { shape: [8, 3], dtype: "f32", role: "batch" },
+ * });
+ * ```
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   const { context } = loss;
+  const refuse = (problem: string) => new ShapeError("grad", problem, context.origin().site);
   if (loss.shape.length > 0 || !isFloat(loss.dtype)) {
-    throw new ShapeError(
-      "grad",
-      `the loss must be a float scalar, not ${loss.dtype}[${loss.shape}]`,
-      context.origin().site,
-    );
+    throw refuse(`the loss must be a float scalar, not ${loss.dtype}[${loss.shape}]`);
+  }
+  for (const { dtype, shape, context: owner } of wrt) {
+    if (!isFloat(dtype)) throw refuse(`there is no gradient by ${dtype}[${shape}]: only floats have one`);
+    if (owner !== context) throw refuse("loss and tensors belong to different traces");
   }
   return context.withPhase("backward", () => {
     const { nodes } = context.builder;
@@ -36,16 +50,16 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       if (!node.inputs.some((input) => needed.has(input))) continue;
       const { vjp } = OPS[node.op];
       if (!vjp) throw new ShapeError("grad", `${node.op} has no gradient`, node.origin.site);
-      context.fixedOrigin = { ...node.origin, phase: "backward" };
-      const inputs = node.inputs.map((input) => fromNode(context, input));
-      const parts = vjp(cotangent, fromNode(context, id), inputs, node.attrs);
-      node.inputs.forEach((input, i) => {
-        const part = parts[i];
-        if (!part || !needed.has(input)) return;
-        const known = cotangents.get(input);
-        cotangents.set(input, known ? known.add(part) : part);
+      context.withOrigin({ ...node.origin, phase: "backward" }, () => {
+        const inputs = node.inputs.map((input) => fromNode(context, input));
+        const parts = vjp(cotangent, fromNode(context, id), inputs, node.attrs);
+        node.inputs.forEach((input, i) => {
+          const part = parts[i];
+          if (!part || !needed.has(input)) return;
+          const known = cotangents.get(input);
+          cotangents.set(input, known ? known.add(part) : part);
+        });
       });
-      context.fixedOrigin = undefined;
     }
     return wrt.map((tensor) =>
       cotangents.get(tensor.id) ?? constant(0, tensor.dtype).broadcastTo(tensor.shape)

@@ -33,7 +33,7 @@ function evaluateNodes(graph: Graph, inputs: HostValues): HostTensor[] {
   const values: HostTensor[] = [];
   const empty = new Float64Array();
   for (const node of graph.nodes) {
-    const { shape } = node;
+    const { shape, dtype } = node;
     if (node.op === "input") {
       const name = node.attrs.name as string;
       const given = inputs[name];
@@ -43,15 +43,16 @@ function evaluateNodes(graph: Graph, inputs: HostValues): HostTensor[] {
           `input ${name} has ${given.length} elements, shape [${shape}] needs ${sizeOf(shape)}`,
         );
       }
-      values.push({ data: Float64Array.from(given), shape });
+      values.push({ data: Float64Array.from(given), shape, dtype });
       continue;
     }
     const { evaluate: compute } = OPS[node.op];
     if (!compute) throw new InternalError(`op ${node.op} has no reference meaning`);
-    values.push({ data: compute(node.inputs.map((input) => values[input]), node.attrs, node), shape });
+    const data = compute(node.inputs.map((input) => values[input]), node.attrs, node);
+    values.push({ data, shape, dtype });
     for (const input of node.inputs) {
       if (lastUse.get(input) === node.id && !kept.has(input)) {
-        values[input] = { data: empty, shape: values[input].shape };
+        values[input] = { ...values[input], data: empty };
       }
     }
   }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DType } from "./dtype.ts";
+import { type DType, isFloat } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 import { type Attrs, type NodeId, type Shape, sizeOf } from "./graph.ts";
 import { currentContext, type TraceContext } from "./trace_context.ts";
@@ -32,6 +32,7 @@ export interface ReduceOptions {
  * ```
  */
 export class Tensor {
+  /** Tensors are made by `trace`, by methods of other tensors, and by the free functions of this module. */
   constructor(
     /** The trace that it belongs to. */
     readonly context: TraceContext,
@@ -44,6 +45,9 @@ export class Tensor {
   ) {}
 
   #apply(op: string, others: readonly Tensor[] = [], attrs: Attrs = {}): Tensor {
+    if (others.some((other) => other.context !== this.context)) {
+      throw this.#error(op, "the tensors belong to different traces");
+    }
     return fromNode(this.context, this.context.add(op, [this.id, ...others.map((other) => other.id)], attrs));
   }
 
@@ -228,6 +232,7 @@ export class Tensor {
   }
   /** Mean over `axes` (all by default). */
   mean(axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
+    if (!isFloat(this.dtype)) throw this.#error("mean", `expected float values but got ${this.dtype}`);
     const count = this.#axes("mean", axes).reduce((product, axis) => product * this.shape[axis], 1);
     return this.sum(axes, options).mul(1 / count);
   }
@@ -238,9 +243,9 @@ export class Tensor {
 
   /** The same elements, row-major, in another shape; one size may be -1. */
   reshape(shape: Shape): Tensor {
-    const known = shape.filter((size) => size !== -1);
-    const missing = sizeOf(this.shape) / sizeOf(known);
-    const full = known.length === shape.length ? shape : shape.map((size) => size === -1 ? missing : size);
+    // A single -1 makes the product of all sizes negative.
+    const missing = sizeOf(this.shape) / -sizeOf(shape);
+    const full = Number.isInteger(missing) ? shape.map((size) => size === -1 ? missing : size) : shape;
     return full.join() === this.shape.join() ? this : this.#apply("reshape", [], { shape: full });
   }
   /** Axes in another order; reversed by default. */
@@ -253,7 +258,9 @@ export class Tensor {
   broadcastTo(shape: Shape): Tensor {
     if (shape.join() === this.shape.join()) return this;
     const missing = shape.length - this.shape.length;
-    if (missing < 0) throw this.#error("broadcast", `cannot broadcast [${this.shape}] to [${shape}]`);
+    const fits = missing >= 0 &&
+      this.shape.every((size, axis) => size === 1 || size === shape[axis + missing]);
+    if (!fits) throw this.#error("broadcast", `cannot broadcast [${this.shape}] to [${shape}]`);
     const aligned = [...new Array<number>(missing).fill(1), ...this.shape];
     return this.reshape(aligned).#broadcast(shape);
   }
@@ -358,10 +365,10 @@ export function constant(value: number, dtype: DType): Tensor {
   return fromNode(context, context.add("constant", [], { value, dtype }));
 }
 
-/** i32 tensor whose elements are their own index along `axis`. */
+/** i32 tensor whose elements are their own index along `axis` (negative: from the end). */
 export function iota(shape: Shape, axis: number): Tensor {
   const context = currentContext("iota");
-  return fromNode(context, context.add("iota", [], { shape, axis }));
+  return fromNode(context, context.add("iota", [], { shape, axis: axis < 0 ? axis + shape.length : axis }));
 }
 
 /** `a` where `condition` holds, `b` elsewhere. */
@@ -369,10 +376,14 @@ export function where(condition: Tensor, a: Tensor, b: Operand): Tensor {
   return a.where(condition, b);
 }
 
-/** Tensors side by side along `axis`. */
+/** Tensors side by side along `axis` (negative: from the end); their other sizes are equal. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  const { context } = tensors[0];
-  return fromNode(context, context.add("concat", tensors.map((tensor) => tensor.id), { axis }));
+  const context = currentContext("concat");
+  if (tensors.some((tensor) => tensor.context !== context)) {
+    throw new ShapeError("concat", "the tensors belong to different traces", context.origin().site);
+  }
+  const along = axis < 0 ? axis + (tensors[0]?.shape.length ?? 0) : axis;
+  return fromNode(context, context.add("concat", tensors.map((tensor) => tensor.id), { axis: along }));
 }
 
 /** softmax(q·kᵀ·scale)·v over heads [B, H, T, D]; causal: a query sees keys up to its own position. */

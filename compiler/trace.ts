@@ -11,8 +11,11 @@ import { TraceContext, withContext } from "./trace_context.ts";
 
 /** What a function takes. */
 export interface InputSpec {
+  /** Sizes of its axes; a scalar input has `[]`. */
   readonly shape: Shape;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Where its values live between runs. */
   readonly role: InputRole;
 }
 
@@ -26,7 +29,8 @@ export interface TraceOptions {
  * Traces `fn` to a graph.
  *
  * @throws {ShapeError} from the call in `fn` whose shapes or dtypes do not fit.
- * @throws {GraphError} when a donation names a tensor that does not exist or differs in type.
+ * @throws {GraphError} when an output is no tensor of this trace, or a donation names a tensor that does not exist,
+ *   differs in type, or is taken twice.
  * @example
  * ```ts
  * import { trace } from "./trace.ts";
@@ -49,7 +53,11 @@ export function trace<K extends string>(
       inputs[name] = fromNode(context, context.add("input", [], { name, role, shape, dtype }));
     }
     const results = fn(inputs);
-    for (const [name, state] of Object.entries(donates)) checkDonation(name, state, specs, results);
+    for (const [name, state] of Object.entries(donates)) {
+      checkDonation(name, state, specs, results);
+      const other = Object.keys(donates).find((key) => donates[key] === state);
+      if (other !== name) throw new GraphError(`outputs ${other} and ${name} both donate ${state}`);
+    }
     for (const [name, tensor] of Object.entries(results)) {
       if (!(tensor instanceof Tensor) || tensor.context !== context) {
         throw new GraphError(`output ${name} is not a tensor of this trace`);
@@ -57,6 +65,7 @@ export function trace<K extends string>(
       const donated = donates[name];
       builder.outputs.push({ name, node: tensor.id, ...(donated ? { donates: donated } : {}) });
     }
+    context.close();
     return builder.finish();
   });
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { callSite } from "./call_site.ts";
 import { ShapeError } from "./errors.ts";
 import type { Attrs, GraphBuilder, NodeId, Origin } from "./graph.ts";
 
@@ -11,21 +12,48 @@ import type { Attrs, GraphBuilder, NodeId, Origin } from "./graph.ts";
 export class TraceContext {
   #scopes: string[] = [];
   #phase: Origin["phase"] = "forward";
-  /** Overrides scope, phase and site: a decomposition speaks for the node that it replaces. */
-  fixedOrigin: Origin | undefined;
+  #fixedOrigin: Origin | undefined;
+  #closed = false;
 
+  /** @param builder The graph that nodes are added to. */
   constructor(readonly builder: GraphBuilder) {}
 
-  /** Adds a node with the current origin. */
+  /**
+   * Adds a node with the current origin.
+   *
+   * @throws {ShapeError} when the types do not fit, or the trace has ended.
+   */
   add(op: string, inputs: readonly NodeId[], attrs: Attrs = {}): NodeId {
-    return this.builder.add(op, inputs, attrs, this.origin());
+    const origin = this.origin(this.add);
+    if (this.#closed) throw new ShapeError(op, OUTSIDE, origin.site);
+    return this.builder.add(op, inputs, attrs, origin);
   }
 
-  /** Origin of a node that is added now. */
-  origin(): Origin {
-    if (this.fixedOrigin) return this.fixedOrigin;
-    const site = callSite();
+  /**
+   * Origin of a node that is added now.
+   *
+   * @param callee Where the search for the user's line begins: a function on the stack.
+   */
+  origin(callee: (...args: never[]) => unknown = this.origin): Origin {
+    if (this.#fixedOrigin) return this.#fixedOrigin;
+    const site = callSite(callee);
     return { scope: this.#scopes.at(-1) ?? "", phase: this.#phase, ...(site ? { site } : {}) };
+  }
+
+  /** Ends the trace: its tensors cannot be computed with any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Runs `body` with nodes of the given origin: a gradient or a decomposition speaks for the node it comes from. */
+  withOrigin<T>(origin: Origin, body: () => T): T {
+    const before = this.#fixedOrigin;
+    this.#fixedOrigin = origin;
+    try {
+      return body();
+    } finally {
+      this.#fixedOrigin = before;
+    }
   }
 
   /** Runs `body` with nodes named after `scope`, a dotted module path. */
@@ -50,6 +78,8 @@ export class TraceContext {
   }
 }
 
+const OUTSIDE = "tensors exist only while a function is being traced";
+
 let current: TraceContext | undefined;
 
 /** Makes `context` the trace in progress while `body` runs. */
@@ -69,24 +99,6 @@ export function withContext<T>(context: TraceContext, body: () => T): T {
  * @throws {ShapeError} outside of one.
  */
 export function currentContext(op: string): TraceContext {
-  if (!current) throw new ShapeError(op, "tensors exist only while a function is being traced", callSite());
+  if (!current) throw new ShapeError(op, OUTSIDE, callSite(currentContext));
   return current;
-}
-
-const OWN_FOLDER = new URL(".", import.meta.url).href;
-const ROOT_FOLDER = new URL("..", import.meta.url).href;
-
-/** First frame outside the compiler, as `path:line`, relative to the project where it lies inside. */
-function callSite(): string | undefined {
-  const holder: { stack?: string } = {};
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 16;
-  Error.captureStackTrace(holder, callSite);
-  Error.stackTraceLimit = limit;
-  for (const line of holder.stack?.split("\n").slice(1) ?? []) {
-    const match = /(\w+:\/\/[^\s)]+):(\d+):\d+\)?$/.exec(line);
-    if (!match || match[1].startsWith(OWN_FOLDER) || match[1].startsWith("ext:")) continue;
-    return `${match[1].replace(ROOT_FOLDER, "").replace("file://", "")}:${match[2]}`;
-  }
-  return undefined;
 }

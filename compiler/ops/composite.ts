@@ -5,38 +5,49 @@
  *
  * @module
  */
-import { isFloat } from "../dtype.ts";
-import type { TensorType } from "../graph.ts";
+import { type DType, isFloat } from "../dtype.ts";
+import type { Attrs, TensorType } from "../graph.ts";
 import { iota, type Tensor } from "../tensor.ts";
 import {
   decomposeLinearCrossEntropy,
   decomposeLinearCrossEntropyGradW,
   decomposeLinearCrossEntropyGradX,
 } from "./linear_cross_entropy.ts";
+import { maskColumns, MASKED, targetHits } from "./masking.ts";
 import type { OpSpec } from "./types.ts";
-
-/** Scores that can never win: not -Infinity, which WGSL has no constant for and which turns differences into NaN. */
-export const MASKED = -1e30;
 
 const GELU_SLOPE = Math.sqrt(2 / Math.PI);
 const GELU_CUBIC = 0.044715;
 
-function requireFloat(type: TensorType): void {
-  if (!isFloat(type.dtype)) throw new Error(`expected float values but got ${type.dtype}`);
+function requireFloat({ dtype }: TensorType): void {
+  if (!isFloat(dtype)) throw new Error(`expected float values but got ${dtype}`);
 }
 
-function requireRank(type: TensorType, rank: number, what: string): void {
-  if (type.shape.length !== rank) throw new Error(`${what} of shape [${type.shape}] must have ${rank} axes`);
+function requireRank({ shape }: TensorType, rank: number, what: string): void {
+  if (shape.length !== rank) throw new Error(`${what} of shape [${shape}] must have ${rank} axes`);
 }
 
-function same(type: TensorType): TensorType {
-  return { shape: type.shape, dtype: type.dtype };
+function requireDType({ dtype }: TensorType, expected: DType, what: string): void {
+  if (dtype !== expected) throw new Error(`${what} must be ${expected} but is ${dtype}`);
 }
 
 function requireTargets(rows: number, targets: TensorType): void {
   if (targets.dtype !== "i32" || targets.shape.length !== 1 || targets.shape[0] !== rows) {
     throw new Error(`targets must be i32[${rows}] but are ${targets.dtype}[${targets.shape}]`);
   }
+}
+
+function requireClasses(classes: unknown, columns: number): void {
+  if (!Number.isInteger(classes) || (classes as number) < 1 || (classes as number) > columns) {
+    throw new Error(`classes must be 1 to ${columns}, not ${classes}`);
+  }
+}
+
+/** Type of an op along the rows of a float tensor. */
+function inferRows(x: TensorType): TensorType {
+  requireFloat(x);
+  if (x.shape.length === 0) throw new Error("a scalar has no rows");
+  return { shape: x.shape, dtype: x.dtype };
 }
 
 function last(x: Tensor): number[] {
@@ -55,6 +66,11 @@ function softmax(x: Tensor): Tensor {
   return exps.mul(total.reciprocal());
 }
 
+function logSoftmax(x: Tensor): Tensor {
+  const { shifted, total } = softmaxParts(x);
+  return shifted.sub(total.log());
+}
+
 /** (x - mean) and 1 / sqrt(variance + eps) over the last axis. */
 function normalized(x: Tensor, eps: number): { hat: Tensor; rstd: Tensor } {
   const centred = x.sub(x.mean(last(x), { keepDims: true }));
@@ -71,7 +87,7 @@ function geluTanh(x: Tensor): Tensor {
   return x.mul(x).mul(GELU_CUBIC).add(1).mul(x).mul(GELU_SLOPE).tanh();
 }
 
-/** Scores [B, H, T, S] of attention, scaled and masked. */
+/** Weights [B, H, T, S] of attention: softmax of the scaled and masked scores. */
 function attentionProbabilities(q: Tensor, k: Tensor, causal: boolean, scale: number): Tensor {
   const scores = q.matmul(k, { transB: true }).mul(scale);
   if (!causal) return softmax(scores);
@@ -80,64 +96,42 @@ function attentionProbabilities(q: Tensor, k: Tensor, causal: boolean, scale: nu
   return softmax(scores.where(seen, MASKED));
 }
 
-/** Row-wise log-probabilities with columns from `classes` on masked. */
-function maskedLogSoftmax(logits: Tensor, classes: number): Tensor {
-  const { shifted, total } = softmaxParts(maskColumns(logits, classes));
-  return shifted.sub(total.log());
+function inferLinearCrossEntropy([x, w, targets]: readonly TensorType[], { classes }: Attrs): TensorType {
+  requireFloat(x);
+  requireRank(x, 2, "x");
+  requireRank(w, 2, "w");
+  requireDType(w, x.dtype, "w");
+  if (x.shape[1] !== w.shape[1]) throw new Error(`x [${x.shape}] does not fit w [${w.shape}]`);
+  requireTargets(x.shape[0], targets);
+  requireClasses(classes, w.shape[0]);
+  return { shape: [], dtype: x.dtype };
 }
-
-function maskColumns(logits: Tensor, classes: number): Tensor {
-  if (classes >= logits.shape[1]) return logits;
-  return logits.where(iota(logits.shape, 1).lt(classes), MASKED);
-}
-
-function oneHot(targets: Tensor, shape: readonly number[]): Tensor {
-  return iota(shape, 1).eq(targets.reshape([shape[0], 1]).broadcastTo(shape));
-}
-
-const headLoss = {
-  class: "composite" as const,
-  inferLoss: ([x, w, targets]: readonly TensorType[]): TensorType => {
-    requireFloat(x);
-    requireRank(x, 2, "x");
-    requireRank(w, 2, "w");
-    if (x.shape[1] !== w.shape[1]) throw new Error(`x [${x.shape}] does not fit w [${w.shape}]`);
-    requireTargets(x.shape[0], targets);
-    return { shape: [], dtype: x.dtype };
-  },
-};
 
 /** The composite rows of the op table. */
 export const COMPOSITE: Record<string, OpSpec> = {
   softmax: {
     class: "composite",
-    infer: ([x]) => {
-      requireFloat(x);
-      return same(x);
-    },
+    infer: ([x]) => inferRows(x),
     decompose: ([x]) => softmax(x),
     vjp: (g, y) => [y.mul(g.sub(g.mul(y).sum(last(y), { keepDims: true })))],
   },
   logSoftmax: {
     class: "composite",
-    infer: ([x]) => {
-      requireFloat(x);
-      return same(x);
-    },
-    decompose: ([x]) => maskedLogSoftmaxAnyRank(x),
+    infer: ([x]) => inferRows(x),
+    decompose: ([x]) => logSoftmax(x),
     vjp: (g, y) => [g.sub(y.exp().mul(g.sum(last(y), { keepDims: true })))],
   },
   layerNorm: {
     class: "composite",
     infer: ([x, gamma, beta]) => {
-      requireFloat(x);
+      const type = inferRows(x);
       const width = x.shape[x.shape.length - 1];
-      for (const [name, { shape }] of [["gamma", gamma], ["beta", beta]] as const) {
-        if (shape.length !== 1 || shape[0] !== width) {
-          throw new Error(`${name} must be [${width}] but is [${shape}]`);
+      for (const [name, { shape, dtype }] of [["gamma", gamma], ["beta", beta]] as const) {
+        if (shape.length !== 1 || shape[0] !== width || dtype !== x.dtype) {
+          throw new Error(`${name} must be ${x.dtype}[${width}] but is ${dtype}[${shape}]`);
         }
       }
-      return same(x);
+      return type;
     },
     decompose: ([x, gamma, beta], { eps }) => normalized(x, eps as number).hat.mul(gamma).add(beta),
     // dx = rstd (dh - mean(dh) - hat mean(dh hat)) with dh = g gamma.
@@ -157,7 +151,7 @@ export const COMPOSITE: Record<string, OpSpec> = {
     class: "composite",
     infer: ([x]) => {
       requireFloat(x);
-      return same(x);
+      return { shape: x.shape, dtype: x.dtype };
     },
     decompose: ([x]) => x.mul(0.5).mul(geluTanh(x).add(1)),
     vjp: (g, _, [x]) => {
@@ -169,20 +163,21 @@ export const COMPOSITE: Record<string, OpSpec> = {
   },
   crossEntropy: {
     class: "composite",
-    infer: ([logits, targets]) => {
+    infer: ([logits, targets], { classes }) => {
       requireFloat(logits);
       requireRank(logits, 2, "logits");
       requireTargets(logits.shape[0], targets);
+      requireClasses(classes, logits.shape[1]);
       return { shape: [], dtype: logits.dtype };
     },
     decompose: ([logits, targets], { classes }) => {
-      const logs = maskedLogSoftmax(logits, classes as number);
-      const picked = logs.where(oneHot(targets, logits.shape), 0).sum([1]);
+      const logs = logSoftmax(maskColumns(logits, classes as number));
+      const picked = logs.where(targetHits(targets, logits.shape[1]), 0).sum([1]);
       return picked.mean().neg();
     },
     vjp: (g, _, [logits, targets], { classes }) => {
-      const probabilities = maskedLogSoftmax(logits, classes as number).exp();
-      const hit = oneHot(targets, logits.shape).cast(logits.dtype);
+      const probabilities = logSoftmax(maskColumns(logits, classes as number)).exp();
+      const hit = targetHits(targets, logits.shape[1]).cast(logits.dtype);
       return [probabilities.sub(hit).mul(1 / logits.shape[0]).mul(g), undefined];
     },
   },
@@ -192,6 +187,7 @@ export const COMPOSITE: Record<string, OpSpec> = {
       for (const [name, type] of [["q", q], ["k", k], ["v", v]] as const) {
         requireFloat(type);
         requireRank(type, 4, name);
+        requireDType(type, q.dtype, name);
       }
       if (
         k.shape.join() !== v.shape.join() ||
@@ -201,7 +197,7 @@ export const COMPOSITE: Record<string, OpSpec> = {
           `q [${q.shape}], k [${k.shape}] and v [${v.shape}] do not fit: expected [B, H, T, D]`,
         );
       }
-      return same(q);
+      return { shape: q.shape, dtype: q.dtype };
     },
     decompose: ([q, k, v], { causal, scale }) =>
       attentionProbabilities(q, k, causal as boolean, scale as number).matmul(v),
@@ -215,8 +211,8 @@ export const COMPOSITE: Record<string, OpSpec> = {
   },
   linearCrossEntropy: {
     class: "composite",
-    infer: (inputs) => headLoss.inferLoss(inputs),
-    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropy(inputs, attrs, target),
+    infer: inferLinearCrossEntropy,
+    decompose: decomposeLinearCrossEntropy,
     vjp: (g, _, [x, w, targets], attrs) => [
       x.composite("linearCrossEntropyGradX", [w, targets], attrs).mul(g),
       x.composite("linearCrossEntropyGradW", [w, targets], attrs).mul(g),
@@ -225,23 +221,18 @@ export const COMPOSITE: Record<string, OpSpec> = {
   },
   linearCrossEntropyGradX: {
     class: "composite",
-    infer: (inputs) => {
-      headLoss.inferLoss(inputs);
-      return same(inputs[0]);
+    infer: (inputs, attrs) => {
+      inferLinearCrossEntropy(inputs, attrs);
+      return { shape: inputs[0].shape, dtype: inputs[0].dtype };
     },
-    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropyGradX(inputs, attrs, target),
+    decompose: decomposeLinearCrossEntropyGradX,
   },
   linearCrossEntropyGradW: {
     class: "composite",
-    infer: (inputs) => {
-      headLoss.inferLoss(inputs);
-      return same(inputs[1]);
+    infer: (inputs, attrs) => {
+      inferLinearCrossEntropy(inputs, attrs);
+      return { shape: inputs[1].shape, dtype: inputs[1].dtype };
     },
-    decompose: (inputs, attrs, target) => decomposeLinearCrossEntropyGradW(inputs, attrs, target),
+    decompose: decomposeLinearCrossEntropyGradW,
   },
 };
-
-function maskedLogSoftmaxAnyRank(x: Tensor): Tensor {
-  const { shifted, total } = softmaxParts(x);
-  return shifted.sub(total.log());
-}

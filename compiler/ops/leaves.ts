@@ -12,8 +12,12 @@ const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;
 const KEY_STEPS = [0x9e3779b9, 0xbb67ae85] as const;
 const ROUNDS = 10;
 
+/** High word of the 64-bit product of two words, put together from 16-bit halves: exact in float64. */
 function multiplyHigh(a: number, b: number): number {
-  return Number((BigInt(a >>> 0) * BigInt(b >>> 0)) >> 32n);
+  const [aHigh, aLow, bHigh, bLow] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
+  const middle = aHigh * bLow + Math.floor(aLow * bLow / 2 ** 16);
+  const other = middle % 2 ** 16 + aLow * bHigh;
+  return aHigh * bHigh + Math.floor(middle / 2 ** 16) + Math.floor(other / 2 ** 16);
 }
 
 /** Word `index % 4` of Philox 4x32-10 at counter (index / 4, 0, stream, 0) under the key (key, 0). */
@@ -30,7 +34,7 @@ export function philox(index: number, stream: number, key: number): number {
   return [c0, c1, c2, c3][index % 4];
 }
 
-/** The same function in WGSL, which has no 64-bit product: the high word is put together from 16-bit halves. */
+/** The same function in WGSL, which has no 64-bit product either. */
 export const PHILOX_WGSL = `fn multiply_high(a: u32, b: u32) -> u32 {
   let a_low = a & 0xffffu;
   let a_high = a >> 16u;
@@ -53,6 +57,18 @@ fn philox(index: u32, stream: u32, key: u32) -> u32 {
 }
 `;
 
+/** WGSL has no literal for infinities and NaN, and a number that a dtype rounds would mean two things. */
+function requireRepresentable(value: number, dtype: DType): void {
+  const fits = dtype === "bool"
+    ? value === 0 || value === 1
+    : dtype === "i32"
+    ? value === (value | 0)
+    : dtype === "u32"
+    ? value === value >>> 0
+    : Number.isFinite(Math.fround(value));
+  if (!fits) throw new Error(`${value} is no value of ${dtype}`);
+}
+
 /** The leaf rows of the op table. */
 export const LEAVES: Record<string, OpSpec> = {
   input: {
@@ -64,13 +80,18 @@ export const LEAVES: Record<string, OpSpec> = {
   },
   constant: {
     class: "leaf",
-    infer: (_, { dtype }) => ({ shape: [], dtype: dtype as DType }),
+    infer: (_, { value, dtype }) => {
+      requireRepresentable(value as number, dtype as DType);
+      return { shape: [], dtype: dtype as DType };
+    },
     evaluate: (_, { value }) => Float64Array.of(value as number),
   },
   iota: {
     class: "leaf",
     infer: (_, { shape, axis }) => {
-      if ((axis as number) >= (shape as Shape).length) throw new Error(`axis ${axis} of shape [${shape}]`);
+      if (!((axis as number) >= 0 && (axis as number) < (shape as Shape).length)) {
+        throw new Error(`axis ${axis} does not exist in shape [${shape}]`);
+      }
       return { shape: shape as Shape, dtype: "i32" };
     },
     evaluate: (_, { axis }, { shape }) => {

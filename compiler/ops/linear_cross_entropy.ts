@@ -8,17 +8,19 @@
 import type { Capabilities } from "../capabilities.ts";
 import { bytesPerElement } from "../dtype.ts";
 import type { Attrs } from "../graph.ts";
-import { concat, iota, type Tensor } from "../tensor.ts";
+import { concat, type Tensor } from "../tensor.ts";
+import { maskColumns, targetHits } from "./masking.ts";
 
 /** Rows of x that are worth one chunk: more would only cost memory. */
 const CHUNK_ROWS = 512;
-const MASKED = -1e30;
 
+/** Rows from `start` up to, not including, `end`. */
 interface Window {
   readonly start: number;
   readonly end: number;
 }
 
+/** Windows of nearly equal size, at most `most` rows, multiples of `unit` where that fits. */
 function cut(length: number, most: number, unit: number): Window[] {
   const count = Math.ceil(length / most);
   const even = Math.ceil(length / count);
@@ -46,8 +48,7 @@ function rowsOf(x: Tensor, { start, end }: Window): Tensor {
 /** Logits of one chunk in one window, columns past the classes masked. */
 function logitsOf(x: Tensor, w: Tensor, chunk: Window, window: Window, classes: number): Tensor {
   const logits = rowsOf(x, chunk).matmul(rowsOf(w, window), { transB: true });
-  if (window.end <= classes) return logits;
-  return logits.where(iota(logits.shape, 1).lt(classes - window.start), MASKED);
+  return maskColumns(logits, classes - window.start);
 }
 
 /** Log of the sum of exp over all windows, [rows, 1]. */
@@ -59,10 +60,7 @@ function logSumExp(logits: readonly Tensor[]): Tensor {
 }
 
 function hits(targets: Tensor, chunk: Window, window: Window): Tensor {
-  const rows = chunk.end - chunk.start;
-  const shape = [rows, window.end - window.start];
-  const local = rowsOf(targets, chunk).sub(window.start).reshape([rows, 1]);
-  return iota(shape, 1).eq(local.broadcastTo(shape));
+  return targetHits(rowsOf(targets, chunk).sub(window.start), window.end - window.start);
 }
 
 /** Derivative of the mean loss by the logits of one chunk, by window. */

@@ -7,6 +7,40 @@ import { isFloat } from "../dtype.ts";
 import { sizeOf } from "../graph.ts";
 import type { OpSpec } from "./types.ts";
 
+/** One row of a product with B as [depth, cols]: adds up scaled rows of B, so that memory is read in order. */
+function multiplyPlain(
+  a: Float64Array,
+  start: number,
+  stride: number,
+  depth: number,
+  b: Float64Array,
+  row: Float64Array,
+): void {
+  const cols = row.length;
+  for (let k = 0; k < depth; k++) {
+    const left = a[start + k * stride];
+    for (let n = 0, from = k * cols; n < cols; n++, from++) row[n] += left * b[from];
+  }
+}
+
+/** One row of a product with B as [cols, depth]: dot products with the rows of B. */
+function multiplyTransposed(
+  a: Float64Array,
+  start: number,
+  stride: number,
+  depth: number,
+  b: Float64Array,
+  row: Float64Array,
+): void {
+  for (let n = 0; n < row.length; n++) {
+    let sum = 0;
+    for (let k = 0, at = start, from = n * depth; k < depth; k++, at += stride, from++) {
+      sum += a[at] * b[from];
+    }
+    row[n] = sum;
+  }
+}
+
 /** The contraction rows of the op table. */
 export const CONTRACTION: Record<string, OpSpec> = {
   matmul: {
@@ -37,17 +71,13 @@ export const CONTRACTION: Record<string, OpSpec> = {
       const [rows, cols] = [shape[rank - 2], shape[rank - 1]];
       const depth = transA ? a.shape[rank - 2] : a.shape[rank - 1];
       const [aRow, aDepth] = transA ? [1, rows] : [depth, 1];
-      const [bDepth, bCol] = transB ? [1, depth] : [cols, 1];
+      const multiply = transB ? multiplyTransposed : multiplyPlain;
       const result = new Float64Array(sizeOf(shape));
       for (let z = 0; z < result.length / (rows * cols); z++) {
-        const [aBase, bBase, base] = [z * rows * depth, z * depth * cols, z * rows * cols];
+        const right = b.data.subarray(z * depth * cols, (z + 1) * depth * cols);
         for (let m = 0; m < rows; m++) {
-          for (let k = 0; k < depth; k++) {
-            const left = a.data[aBase + m * aRow + k * aDepth];
-            const from = bBase + k * bDepth;
-            const to = base + m * cols;
-            for (let n = 0; n < cols; n++) result[to + n] += left * b.data[from + n * bCol];
-          }
+          const to = (z * rows + m) * cols;
+          multiply(a.data, z * rows * depth + m * aRow, aDepth, depth, right, result.subarray(to, to + cols));
         }
       }
       return result;

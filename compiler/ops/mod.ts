@@ -39,7 +39,11 @@ export function inferType(
   const spec = OPS[op];
   if (!spec) throw new ShapeError(op, "there is no such op", site);
   try {
-    return spec.infer(inputs, attrs);
+    const type = spec.infer(inputs, attrs);
+    if (type.shape.some((size) => !Number.isInteger(size) || size < 1)) {
+      throw new Error(`shape [${type.shape}] has a size that is no positive integer`);
+    }
+    return type;
   } catch (error) {
     if (error instanceof ShapeError) throw error;
     throw new ShapeError(op, (error as Error).message, site);

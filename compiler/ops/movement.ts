@@ -14,7 +14,7 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
-/** Fills a row-major result from `base + sum of index * stride` of a source; a source index below 0 gives 0. */
+/** Fills a row-major result from `base + sum of index * stride` of a source. */
 function stridedCopy(
   source: Float64Array,
   shape: Shape,
@@ -121,7 +121,7 @@ export const MOVEMENT: Record<string, OpSpec> = {
       const ends = list(attrs.ends, x.shape.length, "ends");
       x.shape.forEach((size, axis) => {
         if (starts[axis] < 0 || starts[axis] >= ends[axis] || ends[axis] > size) {
-          throw new Error(`range ${starts[axis]} to ${ends[axis]} of axis ${axis} in shape [${x.shape}]`);
+          throw new Error(`no range ${starts[axis]} to ${ends[axis]} on axis ${axis} of shape [${x.shape}]`);
         }
       });
       return { shape: starts.map((start, axis) => ends[axis] - start), dtype: x.dtype };
@@ -158,7 +158,9 @@ export const MOVEMENT: Record<string, OpSpec> = {
       const [first] = inputs;
       if (!first) throw new Error("needs at least one tensor");
       const along = axis as number;
-      if (along >= first.shape.length) throw new Error(`axis ${along} of shape [${first.shape}]`);
+      if (!(along >= 0 && along < first.shape.length)) {
+        throw new Error(`axis ${along} does not exist in shape [${first.shape}]`);
+      }
       for (const { shape, dtype } of inputs) {
         const fits = dtype === first.dtype && shape.length === first.shape.length &&
           shape.every((size, i) => i === along || size === first.shape[i]);

@@ -138,11 +138,14 @@ function tanhWgsl(x: string, type: RegisterType): string {
 
 const CAST_WGSL: Record<DType, string> = { f32: "f32", f16: "f32", i32: "i32", u32: "u32", bool: "bool" };
 
-function castTo(value: number, to: DType): number {
+/** WGSL's conversions: integers keep their bits, floats truncate towards 0 and stop at the ends of the range. */
+function castTo(value: number, from: DType, to: DType): number {
   if (to === "bool") return Number(value !== 0);
-  if (to === "i32") return Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.trunc(value)));
-  if (to === "u32") return value < 0 ? value >>> 0 : Math.min(2 ** 32 - 1, Math.trunc(value));
-  return to === "f16" ? Math.f16round(value) : value;
+  if (to === "f16") return Math.f16round(value);
+  if (to === "f32") return value;
+  if (!isFloat(from)) return wrap(value, to);
+  const [low, high] = to === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
+  return Math.max(low, Math.min(high, Math.trunc(value)));
 }
 
 const numberUnary = (spec: UnarySpec) => unary({ kind: "number", ...spec });
@@ -205,6 +208,7 @@ export const POINTWISE: Record<string, OpSpec> = {
     wgsl: (a, b) => `(${a} / ${b})`,
     vjp: (g, y, _, b) => [g.div(b), g.mul(y.neg()).div(b)],
   }),
+  // At a tie the first operand gets the whole cotangent, of maximum and of minimum.
   maximum: binary({
     evaluate: (a, b) => Math.max(a, b),
     wgsl: (a, b) => `max(${a}, ${b})`,
@@ -250,7 +254,7 @@ export const POINTWISE: Record<string, OpSpec> = {
   cast: {
     class: "pointwise",
     infer: ([x], { dtype }) => ({ shape: x.shape, dtype: dtype as DType }),
-    evaluate: ([x], _, { dtype }) => x.data.map((value) => castTo(value, dtype)),
+    evaluate: ([x], _, { dtype }) => x.data.map((value) => castTo(value, x.dtype, dtype)),
     wgsl: ([x], { lanes }, { dtype }) => {
       const type = CAST_WGSL[dtype as DType];
       return lanes === 4 ? `vec4<${type}>(${x})` : `${type}(${x})`;

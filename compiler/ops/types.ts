@@ -5,7 +5,7 @@
  */
 import type { Capabilities } from "../capabilities.ts";
 import type { DType } from "../dtype.ts";
-import type { Attrs, Shape, TensorType } from "../graph.ts";
+import type { Attrs, TensorType } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** The class of an op decides how the fuser treats it. */
@@ -19,9 +19,8 @@ export type OpClass =
   | "composite";
 
 /** A tensor's values on the host: the reference computes everything in float64. */
-export interface HostTensor {
+export interface HostTensor extends TensorType {
   readonly data: Float64Array;
-  readonly shape: Shape;
 }
 
 /** Type of an expression in a kernel: `dtype` of the first argument (floats are f32), scalar or vec4. */

@@ -128,7 +128,8 @@ export const ALGEBRA_RULES: readonly Rule[] = [
       if (!inner) return undefined;
       const exact = !isFloat(node.dtype) ||
         (node.op === "mul" && (isPowerOfTwo(outer.value) || isPowerOfTwo(inner.value)));
-      const both = exact ? foldValue(node, [inner.value, outer.value]) : undefined;
+      const values = [inner, outer].map(({ value }) => ({ value, dtype: node.dtype }));
+      const both = exact ? foldValue(node, values) : undefined;
       return both === undefined ? undefined : graph.add(node.op, [inner.x, graph.fill(both, node)]);
     },
   },

@@ -24,9 +24,15 @@ export function isLiteral(value: number, dtype: DType): boolean {
   return magnitude <= largest && (value === 0 || magnitude >= SMALLEST_NORMAL[dtype]!);
 }
 
+/** A number with its type. */
+export interface Scalar {
+  readonly value: number;
+  readonly dtype: DType;
+}
+
 /** Value of a pointwise op on numbers, or undefined where no literal of the result's dtype can hold it. */
-export function foldValue(node: Pick<Draft, "op" | "attrs" | "dtype">, values: readonly number[]) {
-  const scalars = values.map((value) => ({ data: Float64Array.of(value), shape: [] }));
+export function foldValue(node: Pick<Draft, "op" | "attrs" | "dtype">, values: readonly Scalar[]) {
+  const scalars = values.map(({ value, dtype }) => ({ data: Float64Array.of(value), shape: [], dtype }));
   const [result] = OPS[node.op].evaluate!(scalars, node.attrs, { shape: [], dtype: node.dtype });
   return isLiteral(result, node.dtype) ? result : undefined;
 }
@@ -47,11 +53,11 @@ export const CONSTANT_RULES: readonly Rule[] = [
     ops: POINTWISE,
     why: "the reference meaning of the op on one element is its meaning on all of them",
     apply(node, graph) {
-      const values: number[] = [];
+      const values: Scalar[] = [];
       for (const input of node.inputs) {
         const value = graph.uniform(input);
         if (value === undefined) return undefined;
-        values.push(value);
+        values.push({ value, dtype: graph.node(input).dtype });
       }
       const result = foldValue(node, values);
       return result === undefined ? undefined : graph.fill(result, node);
