@@ -81,16 +81,9 @@ Deno.test("a Worker encodes as the caller would, and reports progress", async ()
 
 Deno.test("encoding random text in pieces of any length gives the tokens of the whole text", async () => {
   const tokenizer = await loadTokenizer("gpt2");
-  const alphabet = [
-    " ",
-    " ",
-    "\n",
-    "\t",
-    "\r\n",
-    "\u0085",
-    "\u00a0",
-    "\uFEFF",
-    "\u2028",
+  // Few tokens of GPT-2 join white space: runs of line ends and of no-break spaces show a wrong cut.
+  const space = [" ", "\n", "\n\n", "\n\n\n", "\t", "\r\n", "\u0085", "\u00a0\u00a0", "\u2028", "\uFEFF"];
+  const other = [
     "a",
     "Z",
     "é",
@@ -110,7 +103,7 @@ Deno.test("encoding random text in pieces of any length gives the tokens of the 
   const seed = 20_261_123;
   const random = new Prng(seed);
   for (let round = 0; round < 300; round++) {
-    const text = Array.from({ length: 60 }, () => random.pick(alphabet)).join("");
+    const text = Array.from({ length: 60 }, () => random.pick(random.chance(0.6) ? space : other)).join("");
     const length = random.integer(1, 12);
     const inPieces = [...pieces(text, length)].flatMap((piece) => [...tokenizer.encode(piece)]);
     assertEquals(
