@@ -73,7 +73,7 @@ if (flags.only !== "matmul") {
     ...(flags.gpt2 ? [{ shape: GPT2_CASE, mode: "fused" as const }] : []),
   ];
   for (const { shape, mode } of cases) {
-    const result = await benchStep(device, shape, mode);
+    const result = await benchStep(device, shape, mode, { repeats: mode === "eager" ? 2 : 5 });
     steps.push(result);
     const { ms, peakBytes, lowerBoundBytes } = result;
     say(

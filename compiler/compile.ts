@@ -23,7 +23,7 @@ import { assignStorage, type Storage } from "./storage.ts";
 
 /** How to compile. */
 export interface CompileOptions {
-  /** `fused` by default; `eager` gives every op a kernel of its own. */
+  /** `fused` by default; `eager` gives every op a kernel of its own, and products no tiles. */
   readonly mode?: Mode;
   /** Name of the program in messages and listings. */
   readonly name?: string;
@@ -74,7 +74,7 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   const placement = timed("plan", () => planMemory(storage, kernels, target));
   const scalars = scalarsOf(simplified);
   const scalarsBuffer = placement.buffers.length;
-  const set = new KernelSet(placement, scalars, scalarsBuffer, target);
+  const set = new KernelSet(placement, scalars, scalarsBuffer, target, mode);
   timed("emit", () => {
     order.forEach((id, position) => {
       const { group } = storage.works[id];

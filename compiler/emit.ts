@@ -7,6 +7,7 @@
 import type { Capabilities } from "./capabilities.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { InternalError, LimitError } from "./errors.ts";
+import type { Mode } from "./fuse.ts";
 import { hashText } from "./hash.ts";
 import { type IndexExpr, rangeOf } from "./index_expr.ts";
 import type { Body } from "./kernel.ts";
@@ -35,7 +36,12 @@ export class KernelSet {
     readonly scalars: readonly ProgramScalar[],
     readonly scalarsBuffer: number,
     readonly target: Capabilities,
+    readonly mode: Mode = "fused",
   ) {}
+
+  get #tiled(): boolean {
+    return this.mode === "fused";
+  }
 
   /** Adds the dispatches of one kernel; `group` tells which fusion group it belongs to. */
   add(kernel: KernelIR, group: number): void {
@@ -45,7 +51,12 @@ export class KernelSet {
   #slots(kernel: KernelIR): Slots {
     const written = new Set(kernel.body.stores.map((store) => this.placement.at[store.tensor].buffer));
     const exclusive = (root: number) => written.has(this.placement.at[root].buffer);
-    return new Slots(accessesFor(kernel), this.target, exclusive, (root) => this.placement.elements[root]);
+    return new Slots(
+      accessesFor(kernel, this.#tiled),
+      this.target,
+      exclusive,
+      (root) => this.placement.elements[root],
+    );
   }
 
   /** The kernel itself, or halves of it, again and again, until their bindings fit. */
@@ -78,7 +89,7 @@ export class KernelSet {
 
   #launch(kernel: KernelIR, slots: Slots, group: number): void {
     const { target } = this;
-    const text = generate(kernel, slots, target);
+    const text = generate(kernel, slots, target, this.#tiled);
     this.#check(kernel, slots, text);
     const usesScalars = /\bscalars\./.test(text.body);
     const bindings = slots.declarations();
@@ -154,16 +165,16 @@ function bytesOf(slot: Slot): number {
   return Math.ceil(slot.elements * bytesPerElement(slot.dtype) / 4) * 4;
 }
 
-function accessesFor(kernel: KernelIR): Access[] {
-  if (kernel.kind === "matmul") return matmulAccesses(kernel);
+function accessesFor(kernel: KernelIR, tiled: boolean): Access[] {
+  if (kernel.kind === "matmul") return matmulAccesses(kernel, tiled);
   if (kernel.kind === "segment" || kernel.kind === "indexed") return indexedAccesses(kernel);
   return accessesOf(kernel.body, vectorVariable(kernel));
 }
 
-function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+function generate(kernel: KernelIR, slots: Slots, target: Capabilities, tiled: boolean): KernelText {
   switch (kernel.kind) {
     case "matmul":
-      return emitProduct(kernel, slots, target);
+      return emitProduct(kernel, slots, target, tiled);
     case "segment":
       return emitSegmentSum(kernel, slots, target);
     case "indexed":

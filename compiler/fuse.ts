@@ -52,7 +52,7 @@ export interface Fusion {
   readonly boundaries: readonly Boundary[];
 }
 
-/** `eager`: one kernel for each op, views and literals apart. `fused`: everything in this file. */
+/** `eager`: one kernel for each op, views and literals apart, and products without tiles: the baseline of the ladder. `fused`: everything in this file. */
 export type Mode = "eager" | "fused";
 
 /** Groups the nodes of a simplified graph without composites. */

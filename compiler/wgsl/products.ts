@@ -10,13 +10,16 @@ import type { KernelIR, Operand } from "../lower_work.ts";
 import { contiguity } from "../lower.ts";
 import { Emitter, splat, storeAll } from "./expression.ts";
 import type { KernelText } from "./kernel_text.ts";
-import { chooseMatmulSchedule, emitMatmul } from "./matmul.ts";
+import { chooseMatmulSchedule, emitMatmul, type MatmulSchedule } from "./matmul.ts";
 import { type Access, accessesOf, type Slots } from "./slots.ts";
 import type { MatmulShape } from "./tile.ts";
 import type { Writer } from "./writer.ts";
 
-/** Shape of a product and the axes along which its operands are contiguous. */
-export function matmulShape(kernel: KernelIR): MatmulShape {
+/**
+ * Shape of a product and the axes along which its operands are read four at a time: where they are contiguous. Without
+ * tiles an invocation has one row of A, so A can only be read along the depth.
+ */
+function matmulShape(kernel: KernelIR, tiled: boolean): MatmulShape {
   const { batch, rows, cols, depth } = kernel.sizes;
   const { a, b } = kernel.operands;
   return {
@@ -24,14 +27,14 @@ export function matmulShape(kernel: KernelIR): MatmulShape {
     rows,
     cols,
     depth,
-    aContiguous: contiguity(a.body, "k") >= contiguity(a.body, "m") ? "depth" : "rows",
+    aContiguous: !tiled || contiguity(a.body, "k") >= contiguity(a.body, "m") ? "depth" : "rows",
     bContiguous: contiguity(b.body, "k") >= contiguity(b.body, "n") ? "depth" : "cols",
   };
 }
 
 /** All accesses of a product's kernel. */
-export function matmulAccesses(kernel: KernelIR): Access[] {
-  const { aContiguous, bContiguous } = matmulShape(kernel);
+export function matmulAccesses(kernel: KernelIR, tiled: boolean): Access[] {
+  const { aContiguous, bContiguous } = matmulShape(kernel, tiled);
   return [
     ...accessesOf(kernel.operands.a.body, aContiguous === "depth" ? "k" : "m"),
     ...accessesOf(kernel.operands.b.body, bContiguous === "depth" ? "k" : "n"),
@@ -39,10 +42,29 @@ export function matmulAccesses(kernel: KernelIR): Access[] {
   ];
 }
 
+/**
+ * One vec4 of the result an invocation, nothing shared between invocations: what a product costs without tiles, and the
+ * product of eager mode.
+ */
+const UNTILED: MatmulSchedule = {
+  kind: "register",
+  rows: 1,
+  cols: 4,
+  groupRows: 8,
+  groupCols: 8,
+  depthStep: 4,
+  band: 1,
+};
+
 /** Emits a product with its prologues and epilogue. */
-export function emitProduct(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
-  const shape = matmulShape(kernel);
-  const schedule = chooseMatmulSchedule(shape, target);
+export function emitProduct(
+  kernel: KernelIR,
+  slots: Slots,
+  target: Capabilities,
+  tiled: boolean,
+): KernelText {
+  const shape = matmulShape(kernel, tiled);
+  const schedule = tiled ? chooseMatmulSchedule(shape, target) : UNTILED;
   const load = (operand: Operand, vector: string, names: Record<string, string>) => (w: Writer) => {
     const context = { body: operand.body, slots, vector, names: namesOf(names) };
     const { text, lanes } = new Emitter(context).value(w, operand.value);
