@@ -12,6 +12,8 @@ import { PHASE_MARKS, TYPE_ATTRS } from "./print.ts";
 /** Text that is no graph. */
 export class ParseError extends GraphError {
   /**
+   * Made with what is wrong and where.
+   *
    * @param problem What was expected, in words.
    * @param line Line of the text, from 1.
    * @param column Column of the line, from 1.

@@ -77,7 +77,8 @@ export function printOutputs(outputs: readonly GraphOutput[]): string {
  * ones (0 and -0, too) have different texts.
  */
 export function printAttrs(attrs: Attrs): string {
-  const names = Object.keys(attrs).sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1));
+  const names = Object.keys(attrs);
+  if (names.length > 1) names.sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1));
   return names.map((name) => `${name}=${printValue(attrs[name])}`).join(", ");
 }
 

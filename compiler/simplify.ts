@@ -5,10 +5,11 @@
  *
  * @module
  */
+import { InternalError } from "./errors.ts";
 import type { Attrs, Graph, Node, NodeId, Origin, TensorType } from "./graph.ts";
 import { inferType } from "./ops/mod.ts";
-import { printAttrs } from "./print.ts";
-import { type Draft, isOnes, type Rewriter, type Rule } from "./rewrite/rule.ts";
+import { printAttrs, printType } from "./print.ts";
+import { type Draft, isOnes, type Rewriter, type Rule, sameNumbers } from "./rewrite/rule.ts";
 import { RULES } from "./rewrite/rules.ts";
 
 /** One use of a rule. */
@@ -141,6 +142,12 @@ class SimplifyingBuilder implements Rewriter {
     for (const rule of this.#rules.get(draft.op) ?? []) {
       const result = rule.apply(draft, this);
       if (result === undefined) continue;
+      const { shape, dtype } = this.nodes[result];
+      if (dtype !== draft.dtype || !sameNumbers(shape, draft.shape)) {
+        throw new InternalError(
+          `${rule.name} turned ${printType(draft)} into ${printType(this.nodes[result])}`,
+        );
+      }
       this.#record(rule.name, result);
       return result;
     }

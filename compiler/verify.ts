@@ -12,6 +12,8 @@ import { printType } from "./print.ts";
 /** A graph that breaks a promise. */
 export class InvalidGraphError extends GraphError {
   /**
+   * Made with what is wrong and where.
+   *
    * @param problem What is wrong, in words.
    * @param node The node where it was found, when there is one.
    */

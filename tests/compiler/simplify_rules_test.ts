@@ -73,6 +73,24 @@ Deno.test("integer constants wrap as they do on the device", () => {
   );
 });
 
+Deno.test("a sum of equal integers is their product with the count, in their own dtype", () => {
+  assertEquals(
+    simplified(`
+      %0: u32[1,2] = input {name="x", role="batch"}
+      %1: u32[5,2] = broadcast %0
+      %2: u32[2] = sum %1 {axes=[0]}
+      return y=%2`),
+    plain(parseGraph(`
+      %0: u32[1,2] = input {name="x", role="batch"}
+      %1: u32[] = constant {value=5}
+      %2: u32[1,1] = reshape %1
+      %3: u32[1,2] = broadcast %2
+      %4: u32[1,2] = mul %0 %3
+      %5: u32[2] = reshape %4
+      return y=%5`)),
+  );
+});
+
 Deno.test("equal nodes become one, with operands either way round where that is the same", () => {
   assertEquals(
     simplified(`

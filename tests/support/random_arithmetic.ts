@@ -180,7 +180,8 @@ export const REDUCE: readonly Move[] = [
 ];
 
 function reduce(shop: Workshop, op: "sum" | "mean" | "max"): Entry | undefined {
-  const x = choose(shop, (entry) => rank(entry) > 0 && (isFloat(entry) || op !== "mean") && !isBool(entry));
+  const integers = op !== "mean" && shop.prng.chance(0.3);
+  const x = choose(shop, (entry) => rank(entry) > 0 && !isBool(entry) && isFloat(entry) !== integers);
   if (!x) return undefined;
   const axes = shop.prng.subset(x.tensor.shape.map((_, axis) => axis));
   const tensor = x.tensor[op](axes, { keepDims: shop.prng.chance(0.5) });

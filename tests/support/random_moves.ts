@@ -43,10 +43,11 @@ const CONTRACTION: Move[] = [
   },
   (shop) => {
     const x = choose(shop, (entry) => isFloat(entry) && rank(entry) >= 2);
-    if (!x || sizeOf(x.tensor.shape.slice(0, -1)) * x.tensor.shape[rank(x) - 2] > shop.maxElements) {
+    const y = x && moved(x, x.tensor.transpose(shop.prng.shuffled(x.tensor.shape.map((_, axis) => axis))));
+    if (!y || sizeOf(y.tensor.shape.slice(0, -1)) * y.tensor.shape[rank(y) - 2] > shop.maxElements) {
       return undefined;
     }
-    return computed(x.tensor.matmul(x.tensor, { transB: true }), x.bound ** 2 * last(x), x);
+    return computed(y.tensor.matmul(y.tensor, { transB: true }), y.bound ** 2 * last(y), y);
   },
 ];
 

@@ -134,7 +134,7 @@ function pad({ prng, maxElements }: Workshop, x: Entry): Entry | undefined {
   return size <= maxElements ? moved(x, x.tensor.pad(before, after)) : undefined;
 }
 
-/** Both halves of a tensor side by side again, the right way round or not, or added up by padding. */
+/** Both ends of a tensor side by side, the right way round or not, or added up by padding. */
 function cutAndJoin(shop: Workshop): Entry | undefined {
   const x = choose(shop, (entry) => rank(entry) > 0 && last(entry) > 1 && !isBool(entry));
   if (!x) return undefined;
@@ -143,15 +143,16 @@ function cutAndJoin(shop: Workshop): Entry | undefined {
   const cut = shop.prng.integer(1, last(x) - 1);
   const at = (value: number) => tensor.shape.map((_, i) => i === axis ? value : 0);
   const left = tensor.slice(at(0), tensor.shape.map((size, i) => i === axis ? cut : size));
-  const right = tensor.slice(at(cut), tensor.shape);
+  const start = shop.prng.chance(0.7) ? cut : shop.prng.integer(0, last(x) - 1);
+  const right = tensor.slice(at(start), tensor.shape);
   switch (shop.prng.integer(0, 2)) {
     case 0:
       return moved(x, concat([left, right], axis));
     case 1:
       return moved(x, concat([right, left], axis));
     default: {
-      const [low, high] = [left.pad(at(0), at(last(x) - cut)), right.pad(at(cut), at(0))];
-      return moved(x, shop.prng.chance(0.5) ? low.add(high) : high.add(low));
+      const [low, high] = [left.pad(at(0), at(last(x) - cut)), right.pad(at(start), at(0))];
+      return moved({ ...x, bound: 2 * x.bound }, shop.prng.chance(0.5) ? low.add(high) : high.add(low));
     }
   }
 }
