@@ -20,9 +20,16 @@ export interface Schedule {
 /** Warm-up as a part of the run: 715 of 19,073 steps. */
 const WARMUP_PART = 715 / 19_073;
 
+/**
+ * Fewest steps of warm-up where a run has room for them. Adam's first steps have unit size in every coordinate at once:
+ * measured on the nano preset, a run that starts at the peak is thrown back to its first loss several times.
+ */
+const LEAST_WARMUP = 20;
+
 /** The schedule of a run of `steps` steps: warm-up of 3.75%, then a cosine to a tenth of `peak`. */
 export function scheduleFor(peak: number, steps: number): Schedule {
-  return { peak, floor: peak / 10, warmup: Math.max(1, Math.round(steps * WARMUP_PART)), steps };
+  const least = Math.min(LEAST_WARMUP, Math.ceil(steps / 5));
+  return { peak, floor: peak / 10, warmup: Math.max(least, Math.round(steps * WARMUP_PART)), steps };
 }
 
 /**
