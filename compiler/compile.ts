@@ -31,16 +31,23 @@ export interface CompileOptions {
 
 /** Every stage of one compilation. */
 export interface Compilation {
+  /** As it was traced. */
   readonly graph: Graph;
   /** Without composites. */
   readonly decomposed: Graph;
+  /** After simplification and splitting. */
   readonly simplified: Graph;
+  /** The fuser's groups and reasons. */
   readonly fusion: Fusion;
+  /** Where values live. */
   readonly storage: Storage;
   /** Kernel IR in execution order, with the id of the work that it computes. */
   readonly kernels: readonly KernelIR[];
+  /** Work ids in execution order. */
   readonly order: readonly number[];
+  /** Offsets and lifetimes. */
   readonly placement: Placement;
+  /** The finished program. */
   readonly program: Program;
 }
 

@@ -7,30 +7,34 @@
 
 /** A call on tensors whose shapes or dtypes do not fit; thrown by the call itself, while tracing. */
 export class ShapeError extends Error {
+  /** Name of the class. */
   override readonly name = "ShapeError";
-  /**
-   * @param op Name of the operation that was refused.
-   * @param problem What does not fit, in words, with the shapes.
-   * @param site The user's source line (`file:line`), when known.
-   */
-  constructor(readonly op: string, readonly problem: string, readonly site?: string) {
+  /** Puts the facts into the message. */
+  constructor(
+    /** Name of the operation that was refused. */
+    readonly op: string,
+    /** What does not fit. */
+    readonly problem: string,
+    /** The user's source line, when known. */
+    readonly site?: string,
+  ) {
     super(`${op}: ${problem}${site ? ` (at ${site})` : ""}`);
   }
 }
 
 /** A limit of the target that no plan can keep, found before anything runs. */
 export class LimitError extends Error {
+  /** Name of the class. */
   override readonly name = "LimitError";
-  /**
-   * @param what What is too large, by name: a kernel, a tensor, a buffer.
-   * @param limit Name of the limit, as WebGPU or the capability record spells it.
-   * @param needed The size that was asked for.
-   * @param allowed The size that the target allows.
-   */
+  /** Puts the facts into the message. */
   constructor(
+    /** What is too large. */
     readonly what: string,
+    /** Name of the limit. */
     readonly limit: string,
+    /** The size that was asked for. */
     readonly needed: number,
+    /** The size that the target allows. */
     readonly allowed: number,
   ) {
     super(`${what} needs ${needed} but ${limit} is ${allowed}`);
@@ -39,12 +43,15 @@ export class LimitError extends Error {
 
 /** A graph whose text or structure is not well formed. */
 export class GraphError extends Error {
+  /** Name of the class. */
   override readonly name = "GraphError";
 }
 
 /** A broken promise inside the compiler: always a bug of ours, never of the user's program. */
 export class InternalError extends Error {
+  /** Name of the class. */
   override readonly name = "InternalError";
+  /** Marks the message as ours. */
   constructor(problem: string) {
     super(`internal: ${problem}`);
   }

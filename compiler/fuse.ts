@@ -22,7 +22,9 @@ export type GroupKind = "pointwise" | "row" | "column" | "matmul" | "segment" | 
 
 /** Nodes that are computed by one kernel. */
 export interface Group {
+  /** Index of the group. */
   readonly id: number;
+  /** What kind of kernel it becomes. */
   kind: GroupKind;
   /** In graph order. */
   nodes: NodeId[];
@@ -36,19 +38,25 @@ export interface Group {
 
 /** A result that passes through memory, and why. */
 export interface Boundary {
+  /** The node that is stored. */
   readonly producer: NodeId;
+  /** The node that loads it. */
   readonly consumer: NodeId;
+  /** In words, for people. */
   readonly reason: string;
 }
 
 /** The fuser's decisions. */
 export interface Fusion {
+  /** The graph that was fused. */
   readonly graph: Graph;
+  /** Its groups, by age. */
   readonly groups: readonly Group[];
   /** Group of each node; -1 for views, leaves and nodes that live only inside other groups. */
   readonly groupOf: readonly number[];
   /** Nodes that may be computed again wherever they are read. */
   readonly inline: ReadonlySet<NodeId>;
+  /** Every result that passes from group to group. */
   readonly boundaries: readonly Boundary[];
 }
 

@@ -16,7 +16,9 @@ export type NodeId = number;
 
 /** What a node yields. */
 export interface TensorType {
+  /** Sizes of the axes. */
   readonly shape: Shape;
+  /** Type of the elements. */
   readonly dtype: DType;
 }
 
@@ -35,10 +37,15 @@ export interface Origin {
 
 /** One operation of a graph. */
 export interface Node extends TensorType {
+  /** Position in the graph. */
   readonly id: NodeId;
+  /** Name in the op table. */
   readonly op: string;
+  /** Nodes that it reads, in the op's order. */
   readonly inputs: readonly NodeId[];
+  /** Static parameters. */
   readonly attrs: Attrs;
+  /** Where it comes from. */
   readonly origin: Origin;
 }
 
@@ -50,14 +57,19 @@ export type InputRole = "state" | "batch" | "scalar";
 
 /** A named result; with `donates` it overwrites the storage of the state input of that name. */
 export interface GraphOutput {
+  /** Name of the result. */
   readonly name: string;
+  /** Node that yields it. */
   readonly node: NodeId;
+  /** State input that it overwrites. */
   readonly donates?: string;
 }
 
 /** A whole program, before it is cut into kernels. */
 export interface Graph {
+  /** Nodes in an order in which they can be computed. */
   readonly nodes: readonly Node[];
+  /** Named results. */
   readonly outputs: readonly GraphOutput[];
 }
 

@@ -16,14 +16,19 @@ export type Atom =
 
 /** One summand. */
 export interface Term {
+  /** What varies. */
   readonly atom: Atom;
+  /** How often it counts. */
   readonly factor: number;
 }
 
 /** A sum of terms and a constant. `key` is equal exactly for equal normalised expressions. */
 export interface IndexExpr {
+  /** What is added up. */
   readonly terms: readonly Term[];
+  /** Added to the sum. */
   readonly constant: number;
+  /** Equal for equal expressions; also their text. */
   readonly key: string;
 }
 

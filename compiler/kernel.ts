@@ -59,9 +59,13 @@ export type Instruction =
 
 /** Writes a value to an element of an allocation, once for each position at which the value exists. */
 export interface Store {
+  /** The allocation. */
   readonly tensor: number;
+  /** The element. */
   readonly index: IndexExpr;
+  /** What is written. */
   readonly value: ValueId;
+  /** Its dtype in memory. */
   readonly dtype: DType;
 }
 
@@ -76,7 +80,9 @@ export interface Domain {
 
 /** A body under construction; equal instructions are shared. */
 export class Body {
+  /** In the order in which they were added. */
   readonly instructions: Instruction[] = [];
+  /** What is written at the end. */
   readonly stores: Store[] = [];
   readonly #known = new Map<string, ValueId>();
 

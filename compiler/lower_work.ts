@@ -24,12 +24,15 @@ import type { Storage, Work } from "./storage.ts";
 
 /** A value that a template reads for itself, with its own body. */
 export interface Operand {
+  /** How it is computed. */
   readonly body: Body;
+  /** Which value of the body it is. */
   readonly value: ValueId;
 }
 
 /** Kernel IR of one kernel. */
 export interface KernelIR {
+  /** Which generator it gets. */
   readonly kind: Exclude<GroupKind, "concat">;
   /** What it computes, in the ops' names. */
   readonly title: string;

@@ -12,7 +12,7 @@ export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat } from "./dtype.ts";
 export { GraphError, InternalError, LimitError, ShapeError } from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
-export type { Mode } from "./fuse.ts";
+export type { Boundary, Fusion, Group, GroupKind, Mode } from "./fuse.ts";
 export {
   type Attrs,
   type Graph,
@@ -27,6 +27,7 @@ export {
   type TensorType,
 } from "./graph.ts";
 export { hashGraph } from "./hash.ts";
+export type { Atom, IndexExpr, Term } from "./index_expr.ts";
 export { ParseError, parseGraph } from "./parse.ts";
 export { printGraph, type PrintOptions } from "./print.ts";
 export type {
@@ -56,5 +57,10 @@ export {
   Tensor,
   where,
 } from "./tensor.ts";
+export type { Body, Instruction, Store, ValueId } from "./kernel.ts";
+export type { KernelIR, Operand as KernelOperand } from "./lower_work.ts";
+export type { Placement } from "./plan.ts";
+export type { Home, Root, Storage, Work } from "./storage.ts";
+export type { TraceContext } from "./trace_context.ts";
 export { type InputSpec, trace, type TraceOptions } from "./trace.ts";
 export { InvalidGraphError, verifyGraph } from "./verify.ts";

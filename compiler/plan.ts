@@ -16,6 +16,7 @@ import { type Root, rootBytes, type Storage } from "./storage.ts";
 
 /** Where each root lies. */
 export interface Placement {
+  /** Buffers of the program, scalars apart. */
   readonly buffers: readonly BufferPlan[];
   /** Buffer and byte offset of each root. */
   readonly at: readonly { readonly buffer: number; readonly offset: number }[];
@@ -25,6 +26,7 @@ export interface Placement {
   readonly owner: readonly number[];
   /** First and last position in the order at which each root is alive; arena roots only. */
   readonly lifetimes: ReadonlyMap<number, readonly [number, number]>;
+  /** What it adds up to. */
   readonly memory: MemoryPlan;
 }
 

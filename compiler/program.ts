@@ -27,8 +27,11 @@ export interface KernelSource {
 
 /** A range of a buffer; offset and size in bytes. */
 export interface BufferRange {
+  /** Index into `Program.buffers`. */
   readonly buffer: number;
+  /** First byte. */
   readonly offset: number;
+  /** Number of bytes. */
   readonly size: number;
 }
 
@@ -38,11 +41,13 @@ export interface Dispatch {
   readonly kernel: number;
   /** One range for each of the kernel's bindings. */
   readonly ranges: readonly BufferRange[];
+  /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
   /** Index of the fusion group that it belongs to. */
   readonly group: number;
   /** Bytes read plus written, and floating-point operations: for profiles and rooflines. */
   readonly bytes: number;
+  /** Floating-point operations. */
   readonly flops: number;
 }
 
@@ -51,24 +56,33 @@ export interface Dispatch {
  * programs), `scalars` is the uniform buffer, `arena` holds intermediate values, `output` what the host may read.
  */
 export interface BufferPlan {
+  /** What the buffer is for. */
   readonly kind: "state" | "batch" | "scalars" | "arena" | "output";
   /** Name of the state input, batch input or output. */
   readonly name: string;
+  /** Size in bytes. */
   readonly bytes: number;
 }
 
 /** An input or output as the caller sees it. */
 export interface ProgramTensor {
+  /** Name of the tensor. */
   readonly name: string;
+  /** Sizes of its axes. */
   readonly shape: Shape;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Where it lies. */
   readonly range: BufferRange;
 }
 
 /** A scalar input and its byte offset in the `scalars` buffer. */
 export interface ProgramScalar {
+  /** Name of the scalar. */
   readonly name: string;
+  /** Its type. */
   readonly dtype: DType;
+  /** Its byte offset. */
   readonly offset: number;
 }
 
@@ -84,15 +98,23 @@ export interface MemoryPlan {
 
 /** A compiled program. */
 export interface Program {
+  /** Name in messages and listings. */
   readonly name: string;
   /** Hash of graph, mode and capabilities: equal hashes mean equal programs. */
   readonly hash: string;
+  /** Kernels, each text once. */
   readonly kernels: readonly KernelSource[];
+  /** Launches in execution order. */
   readonly dispatches: readonly Dispatch[];
+  /** Buffers that it needs. */
   readonly buffers: readonly BufferPlan[];
+  /** State and batch inputs. */
   readonly inputs: readonly ProgramTensor[];
+  /** Results. */
   readonly outputs: readonly ProgramTensor[];
+  /** Scalar inputs. */
   readonly scalars: readonly ProgramScalar[];
+  /** What it holds in memory. */
   readonly memory: MemoryPlan;
   /** Milliseconds that each compiler stage took. */
   readonly compileMs: Readonly<Record<string, number>>;

@@ -16,21 +16,29 @@ import { type Read, readsOf } from "./reads.ts";
 
 /** One allocation. */
 export interface Root {
+  /** Position in the list. */
   readonly id: number;
+  /** Who owns it. */
   readonly kind: "state" | "batch" | "output" | "arena";
+  /** Name of the input or output, or the node as `%12`. */
   readonly name: string;
+  /** Number of elements. */
   readonly elements: number;
+  /** Type of the elements. */
   readonly dtype: DType;
 }
 
 /** Where a node's elements lie: `map` takes the node's index vector to an element of the root. */
 export interface Home {
+  /** The allocation. */
   readonly root: number;
+  /** Element of the allocation for an index vector of the node. */
   map(index: readonly IndexExpr[]): IndexExpr;
 }
 
 /** A kernel to be: a fusion group, or a copy of a value to a home that its own kernel could not write. */
 export interface Work {
+  /** Position in the list. */
   readonly id: number;
   /** Absent for a copy of a view or leaf. */
   readonly group?: Group;
@@ -44,10 +52,13 @@ export interface Work {
 
 /** The outcome: roots, homes for loads, works. */
 export interface Storage {
+  /** The groups. */
   readonly fusion: Fusion;
+  /** Allocations. */
   readonly roots: readonly Root[];
   /** Home from which a node is loaded, for every node that is loaded at all. */
   readonly homes: ReadonlyMap<NodeId, Home>;
+  /** Kernels to be, in no order. */
   readonly works: readonly Work[];
   /** The root that holds each graph output. */
   readonly outputs: readonly { readonly name: string; readonly root: number }[];

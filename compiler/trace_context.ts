@@ -16,6 +16,7 @@ export class TraceContext {
   #closed = false;
 
   /** @param builder The graph that nodes are added to. */
+  /** A trace that adds its nodes to `builder`. */
   constructor(readonly builder: GraphBuilder) {}
 
   /**

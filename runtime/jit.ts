@@ -19,7 +19,9 @@ import type { TensorData } from "./values.ts";
 
 /** An array with its shape; the dtype follows from the array's class. */
 export interface HostArray {
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
+  /** Values, row-major. */
   readonly data: TensorData;
 }
 
@@ -28,15 +30,19 @@ export type CallArguments = Readonly<Record<string, HostArray | number>>;
 
 /** A tensor that stays on the device from call to call. */
 export interface StateSpec {
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
+  /** Type of the elements. */
   readonly dtype: DType;
 }
 
 /** Options of {@link compile}. */
 export interface JitOptions {
+  /** Where it runs. */
   readonly device: GpuDevice;
   /** Tensors that live on the device, zero at first; an output of the same name becomes the new value, in place. */
   readonly state?: Readonly<Record<string, StateSpec>>;
+  /** `fused` by default. */
   readonly mode?: Mode;
   /** Name of the programs in messages. */
   readonly name?: string;
