@@ -3,15 +3,24 @@
  * `tokenizer.json`) and beside it what a run needs to go on exactly (`trainer.safetensors`, `trainer.json`).
  *
  * A checkpoint is written into a folder of another name, every file synced, and then renamed: a step folder that exists
- * is whole, whenever the process died. `trainer.json` holds the size and SHA-256 of every other file, so one that was
- * damaged later is found out.
+ * is whole, whenever the process died. One that is saved again is moved aside until the new one is in place. `trainer.json`
+ * holds the size and SHA-256 of every other file, and of itself, so one that was damaged later is found out.
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { join } from "@std/path";
+import { basename, join } from "@std/path";
 import { LAYER_NORM_EPSILON, type ModelConfig } from "./config.ts";
-import { layoutParameters } from "./params.ts";
+import {
+  exists,
+  type FileRecord,
+  hashText,
+  isFileProblem,
+  recordOf,
+  removeIfThere,
+  syncFolder,
+  writeDurably,
+} from "./durable_files.ts";
+import { layoutParameters, type ParameterLayout } from "./params.ts";
 import {
   type NamedTensor,
   SafetensorsError,
@@ -64,14 +73,11 @@ export interface Checkpoint {
 }
 
 const FORMAT = "sinter-checkpoint-1";
-const STEP = /^step-(\d{6,})$/;
+/** A folder with the ending was moved aside by a save that was killed before it could put another in its place. */
+const STEP = /^step-(\d{6,})(\.replaced)?$/;
+const REPLACED = ".replaced";
 const TEMPORARY = /^\.tmp-step-\d+-\d+$/;
 const FILES = ["model.safetensors", "config.json", "tokenizer.json", "trainer.safetensors"] as const;
-
-interface FileRecord {
-  readonly bytes: number;
-  readonly sha256: string;
-}
 
 /** Name of a step's folder. */
 export function stepFolder(step: number): string {
@@ -79,38 +85,57 @@ export function stepFolder(step: number): string {
 }
 
 /**
- * Writes a checkpoint and returns its path. Folders that a killed save has left behind are removed.
+ * Writes a checkpoint and returns its path. What a killed save has left behind is cleaned up.
  *
- * @throws {CheckpointError} when it cannot be written; nothing half-written stays.
+ * @throws {CheckpointError} when it cannot be written; nothing half-written stays, and what was there before is as it was.
  */
 export async function saveCheckpoint(directory: string, contents: CheckpointContents): Promise<string> {
-  const { trainer } = contents;
-  const path = join(directory, stepFolder(trainer.step));
-  const temporary = join(directory, `.tmp-${stepFolder(trainer.step)}-${Deno.pid}`);
+  const name = stepFolder(contents.trainer.step);
+  const path = join(directory, name);
+  const temporary = join(directory, `.tmp-${name}-${Deno.pid}`);
   try {
     await Deno.mkdir(directory, { recursive: true });
-    await removeLeftovers(directory);
+    await cleanUp(directory);
     await Deno.mkdir(temporary);
-    const files: Record<string, FileRecord> = {};
-    const write = async (name: string, body: (file: Deno.FsFile) => Promise<void>) => {
-      files[name] = await writeFile(join(temporary, name), body);
-    };
-    const text = (value: string) => (file: Deno.FsFile) => writeAll(file, new TextEncoder().encode(value));
-    await write("model.safetensors", (file) => writeSafetensors(file, contents.parameters));
-    await write("config.json", text(JSON.stringify(huggingFaceConfig(contents.config), null, 2) + "\n"));
-    await write("tokenizer.json", text(contents.tokenizer));
-    await write("trainer.safetensors", (file) => writeSafetensors(file, contents.optimizer));
-    const record = JSON.stringify({ format: FORMAT, ...trainer, model: contents.config, files }, null, 2);
-    await writeFile(join(temporary, "trainer.json"), text(record + "\n"));
+    await writeFiles(temporary, contents);
     await syncFolder(temporary);
-    await removeIfThere(path);
-    await Deno.rename(temporary, path);
+    await putInPlace(temporary, path);
     await syncFolder(directory);
     return path;
   } catch (problem) {
     await removeIfThere(temporary).catch(() => {});
     throw new CheckpointError(path, `could not be written (${describe(problem)})`);
   }
+}
+
+async function writeFiles(folder: string, contents: CheckpointContents): Promise<void> {
+  const { config, parameters, optimizer, tokenizer, trainer } = contents;
+  const text = (value: string) => (file: Deno.FsFile) => writeAll(file, new TextEncoder().encode(value));
+  const bodies: Record<(typeof FILES)[number], (file: Deno.FsFile) => Promise<void>> = {
+    "model.safetensors": (file) => writeSafetensors(file, parameters),
+    "config.json": text(JSON.stringify(huggingFaceConfig(config), null, 2) + "\n"),
+    "tokenizer.json": text(tokenizer),
+    "trainer.safetensors": (file) => writeSafetensors(file, optimizer),
+  };
+  const files: Record<string, FileRecord> = {};
+  for (const name of FILES) files[name] = await writeDurably(join(folder, name), bodies[name]);
+  const record = { format: FORMAT, ...trainer, model: config, files };
+  const whole = { ...record, sha256: hashText(JSON.stringify(record)) };
+  await writeDurably(join(folder, "trainer.json"), text(JSON.stringify(whole, null, 2) + "\n"));
+}
+
+/** Gives a finished folder its name. Folders cannot be exchanged at once, so at any moment one of the two is there. */
+async function putInPlace(temporary: string, path: string): Promise<void> {
+  const aside = path + REPLACED;
+  if (!await exists(path)) return await Deno.rename(temporary, path);
+  await Deno.rename(path, aside);
+  try {
+    await Deno.rename(temporary, path);
+  } catch (problem) {
+    await Deno.rename(aside, path);
+    throw problem;
+  }
+  await removeIfThere(aside);
 }
 
 function describe(problem: unknown): string {
@@ -121,50 +146,15 @@ function describe(problem: unknown): string {
   return text;
 }
 
-async function writeFile(path: string, body: (file: Deno.FsFile) => Promise<void>): Promise<FileRecord> {
-  const file = await Deno.open(path, { write: true, createNew: true });
-  try {
-    await body(file);
-    await file.sync();
-  } finally {
-    file.close();
-  }
-  return await recordOf(path);
-}
-
-async function recordOf(path: string): Promise<FileRecord> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(1 << 20);
-  let bytes = 0;
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer)) {
-    hash.update(buffer.subarray(0, read));
-    bytes += read;
-  }
-  return { bytes, sha256: hash.digest("hex") };
-}
-
-/** A folder's own entry must reach the disk for a rename in it to survive a power cut; not every system lets us. */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    using folder = await Deno.open(path);
-    await folder.sync();
-  } catch (problem) {
-    if (Deno.build.os !== "windows") throw problem;
-  }
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive: true });
-  } catch (problem) {
-    if (!(problem instanceof Deno.errors.NotFound)) throw problem;
-  }
-}
-
-async function removeLeftovers(directory: string): Promise<void> {
+/** Removes half-written folders, and puts back those that were moved aside and never replaced. */
+async function cleanUp(directory: string): Promise<void> {
   for await (const { name } of Deno.readDir(directory)) {
-    if (TEMPORARY.test(name)) await removeIfThere(join(directory, name));
+    const path = join(directory, name);
+    if (TEMPORARY.test(name)) await removeIfThere(path);
+    if (!STEP.exec(name)?.[2]) continue;
+    const replacement = path.slice(0, -REPLACED.length);
+    if (await exists(replacement)) await removeIfThere(path);
+    else await Deno.rename(path, replacement);
   }
 }
 
@@ -174,7 +164,10 @@ export async function listCheckpoints(directory: string): Promise<string[]> {
   try {
     for await (const { name, isDirectory } of Deno.readDir(directory)) {
       const match = STEP.exec(name);
-      if (match && isDirectory) found.push({ path: join(directory, name), step: Number(match[1]) });
+      if (!match || !isDirectory) continue;
+      const path = join(directory, name);
+      if (match[2] && await exists(path.slice(0, -REPLACED.length))) continue;
+      found.push({ path, step: Number(match[1]) });
     }
   } catch (problem) {
     if (problem instanceof Deno.errors.NotFound || problem instanceof Deno.errors.NotADirectory) return [];
@@ -206,61 +199,71 @@ export async function latestCheckpoint(directory: string): Promise<Latest> {
 /**
  * Opens one step folder and checks all of it.
  *
- * @throws {CheckpointError} when it is torn, truncated, damaged or not a checkpoint of this program.
+ * @throws {CheckpointError} when it is torn, truncated, damaged, unreadable or not a checkpoint of this program.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const record = await readRecord(path);
-  for (const name of FILES) {
-    const expected = record.files[name];
-    if (!expected) throw new CheckpointError(path, `trainer.json does not know ${name}`);
-    let found: FileRecord;
-    try {
-      found = await recordOf(join(path, name));
-    } catch (problem) {
-      if (problem instanceof Deno.errors.NotFound) throw new CheckpointError(path, `${name} is missing`);
-      throw problem;
+  try {
+    const record = await readRecord(path);
+    for (const name of FILES) await checkFile(path, name, record.files[name]);
+    const config = configOf(path, record.model);
+    const layout = layoutParameters(config);
+    await checkModel(path, layout);
+    await checkMoments(path, layout);
+    const tokenizer = await Deno.readTextFile(join(path, "tokenizer.json"));
+    const { step, position, seed, plan } = record;
+    return { path, config, tokenizer, trainer: { step, position, seed, plan } };
+  } catch (problem) {
+    if (problem instanceof SafetensorsError) {
+      throw new CheckpointError(path, `${basename(problem.path)}: ${problem.problem}`);
     }
-    if (found.bytes !== expected.bytes) {
-      throw new CheckpointError(
-        path,
-        `${name} has ${found.bytes} bytes, ${expected.bytes} were written: truncated or torn`,
-      );
-    }
-    if (found.sha256 !== expected.sha256) {
-      throw new CheckpointError(path, `${name} was changed after it was written`);
-    }
+    if (isFileProblem(problem)) throw new CheckpointError(path, `cannot be read (${problem.message})`);
+    throw problem;
   }
-  const config = configOf(path, record.model);
-  await checkTensors(path, config);
-  const { step, position, seed, plan } = record;
-  return {
-    path,
-    config,
-    tokenizer: await Deno.readTextFile(join(path, "tokenizer.json")),
-    trainer: { step, position, seed, plan },
-  };
 }
+
+async function checkFile(path: string, name: string, expected: FileRecord | undefined): Promise<void> {
+  if (!expected) throw new CheckpointError(path, `trainer.json does not know ${name}`);
+  let found: FileRecord;
+  try {
+    found = await recordOf(join(path, name));
+  } catch (problem) {
+    if (problem instanceof Deno.errors.NotFound) throw new CheckpointError(path, `${name} is missing`);
+    throw problem;
+  }
+  if (found.bytes !== expected.bytes) {
+    throw new CheckpointError(
+      path,
+      `${name} has ${found.bytes} bytes, ${expected.bytes} were written: truncated or torn`,
+    );
+  }
+  if (found.sha256 !== expected.sha256) {
+    throw new CheckpointError(path, `${name} was changed after it was written`);
+  }
+}
+
+/** More layers than this are a mistake, and would take long to lay out. */
+const MAX_LAYERS = 10_000;
 
 interface TrainerRecord extends TrainerState {
   readonly format: string;
   readonly model: Record<string, unknown>;
   readonly files: Record<string, FileRecord | undefined>;
+  /** Of this record without this field. */
+  readonly sha256: string;
 }
 
 async function readRecord(path: string): Promise<TrainerRecord> {
+  if (!await exists(path)) throw new CheckpointError(path, "there is nothing of that name");
   let text: string;
   try {
     text = await Deno.readTextFile(join(path, "trainer.json"));
   } catch (problem) {
-    if (problem instanceof Deno.errors.NotFound || problem instanceof Deno.errors.NotADirectory) {
-      throw new CheckpointError(
-        path,
-        "there is no trainer.json: not a checkpoint of Sinter's, or a torn one",
-      );
+    if (!(problem instanceof Deno.errors.NotFound || problem instanceof Deno.errors.NotADirectory)) {
+      throw problem;
     }
-    throw problem;
+    throw new CheckpointError(path, "there is no trainer.json: not a checkpoint of Sinter's, or a torn one");
   }
-  let record: TrainerRecord;
+  let record: TrainerRecord | null;
   try {
     record = JSON.parse(text);
   } catch {
@@ -269,11 +272,17 @@ async function readRecord(path: string): Promise<TrainerRecord> {
   if (record?.format !== FORMAT) {
     throw new CheckpointError(path, `trainer.json has format ${record?.format}, expected ${FORMAT}`);
   }
+  const { sha256, ...rest } = record;
+  if (sha256 !== hashText(JSON.stringify(rest))) {
+    throw new CheckpointError(path, "trainer.json was changed after it was written");
+  }
   const counts = [record.step, record.position, record.seed];
-  if (
-    !counts.every((count) => Number.isSafeInteger(count) && count >= 0) || typeof record.files !== "object"
-  ) {
+  if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0) || !record.files) {
     throw new CheckpointError(path, "trainer.json lacks step, position, seed or files");
+  }
+  const named = STEP.exec(basename(path))?.[1];
+  if (named !== undefined && Number(named) !== record.step) {
+    throw new CheckpointError(path, `it is of step ${record.step}: the folder was given another name`);
   }
   return record;
 }
@@ -281,34 +290,39 @@ async function readRecord(path: string): Promise<TrainerRecord> {
 function configOf(path: string, model: Record<string, unknown>): ModelConfig {
   const { layers, width, heads, context, vocabulary } = model ?? {};
   const config = { layers, width, heads, context, vocabulary } as ModelConfig;
-  if (!Object.values(config).every((value) => Number.isSafeInteger(value) && value > 0)) {
+  const isProper = Object.values(config).every((value) => Number.isSafeInteger(value) && value > 0) &&
+    config.layers <= MAX_LAYERS && config.width % config.heads === 0;
+  if (!isProper) {
     throw new CheckpointError(path, "trainer.json has no proper model");
   }
   return config;
 }
 
 /** The model file must hold exactly the parameters of the configuration. */
-async function checkTensors(path: string, config: ModelConfig): Promise<void> {
-  const { parameters } = layoutParameters(config);
-  try {
-    using file = await SafetensorsFile.open(join(path, "model.safetensors"));
-    for (const { name, shape, rows } of parameters) {
-      const entry = file.entries.get(name);
-      const expected = [rows, ...shape.slice(1)];
-      if (!entry) throw new CheckpointError(path, `model.safetensors lacks ${name}`);
-      if (entry.shape.join() !== expected.join()) {
-        throw new CheckpointError(path, `${name} is [${entry.shape}], the model needs [${expected}]`);
-      }
-    }
-    if (file.entries.size !== parameters.length) {
-      throw new CheckpointError(
-        path,
-        `model.safetensors has ${file.entries.size} tensors, the model ${parameters.length}`,
-      );
-    }
-  } catch (problem) {
-    if (problem instanceof SafetensorsError) throw new CheckpointError(path, problem.message);
-    throw problem;
+async function checkModel(path: string, { parameters }: ParameterLayout): Promise<void> {
+  using file = await SafetensorsFile.open(join(path, "model.safetensors"));
+  for (const { name, shape, rows } of parameters) {
+    checkTensor(path, file, name, [rows, ...shape.slice(1)]);
+  }
+  if (file.entries.size !== parameters.length) {
+    throw new CheckpointError(
+      path,
+      `model.safetensors has ${file.entries.size} tensors, the model ${parameters.length}`,
+    );
+  }
+}
+
+/** The optimizer's moments must be as long as the flat parameters. */
+async function checkMoments(path: string, { size }: ParameterLayout): Promise<void> {
+  using file = await SafetensorsFile.open(join(path, "trainer.safetensors"));
+  for (const name of ["m", "v"]) checkTensor(path, file, name, [size]);
+}
+
+function checkTensor(path: string, file: SafetensorsFile, name: string, shape: readonly number[]): void {
+  const entry = file.entries.get(name);
+  if (!entry) throw new CheckpointError(path, `${basename(file.path)} lacks ${name}`);
+  if (entry.shape.join() !== shape.join()) {
+    throw new CheckpointError(path, `${name} is [${entry.shape}], the model needs [${shape}]`);
   }
 }
 

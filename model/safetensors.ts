@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { sizeOf } from "../compiler/mod.ts";
+import { isFileProblem } from "./durable_files.ts";
 
 /** Element types that are read; all are given as f32. */
-const WIDTHS: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+const WIDTHS: ReadonlyMap<unknown, number> = new Map([["F32", 4], ["F16", 2], ["BF16", 2]]);
 
 /** Headers are at most this long, as in the format's own implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -53,11 +53,12 @@ export class SafetensorsFile implements Disposable {
   /**
    * Opens a file and checks its header.
    *
-   * @throws {SafetensorsError} when the header does not describe the file exactly.
+   * @throws {SafetensorsError} when it cannot be read, or its header does not describe the file exactly.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const file = await Deno.open(path);
+    let file: Deno.FsFile | undefined;
     try {
+      file = await Deno.open(path);
       const { size } = await file.stat();
       const prefix = await readExactly(path, file, 8);
       const length = new DataView(prefix.buffer).getBigUint64(0, true);
@@ -78,7 +79,8 @@ export class SafetensorsFile implements Disposable {
       const { entries, metadata } = checkHeader(path, header, 8 + headerBytes, size);
       return new SafetensorsFile(path, entries, metadata, file);
     } catch (problem) {
-      file.close();
+      file?.close();
+      if (isFileProblem(problem)) throw new SafetensorsError(path, `cannot be read (${problem.message})`);
       throw problem;
     }
   }
@@ -113,15 +115,18 @@ async function readExactly(path: string, file: Deno.FsFile, count: number): Prom
 
 function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
   if (bytes[0] !== "{".charCodeAt(0)) throw new SafetensorsError(path, "the header does not begin with {");
-  const text = new TextDecoder().decode(bytes);
+  let text: string;
   let header: unknown;
   try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     header = JSON.parse(text);
   } catch {
     throw new SafetensorsError(path, "the header is not JSON");
   }
   const repeated = repeatedKey(text);
-  if (repeated !== undefined) throw new SafetensorsError(path, `tensor ${repeated} is there twice`);
+  if (repeated !== undefined) {
+    throw new SafetensorsError(path, `tensor ${JSON.stringify(repeated)} is there twice`);
+  }
   return header as Record<string, unknown>;
 }
 
@@ -129,7 +134,7 @@ function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
 function repeatedKey(text: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}]/g)) {
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*:?|[{}]/g)) {
     if (token === "{") depth++;
     else if (token === "}") depth--;
     else if (depth === 1 && token.endsWith(":")) {
@@ -145,30 +150,41 @@ function checkHeader(path: string, header: Record<string, unknown>, start: numbe
   const entries = new Map<string, TensorEntry>();
   let metadata: Record<string, string> = {};
   const spans: { name: string; from: number; to: number }[] = [];
-  for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") {
-      metadata = value as Record<string, string>;
+  for (const [key, value] of Object.entries(header)) {
+    if (key === "__metadata__") {
+      if (!isTexts(value)) throw new SafetensorsError(path, "__metadata__ must map names to texts");
+      metadata = value;
       continue;
     }
+    const name = JSON.stringify(key);
     const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
-    const width = typeof dtype === "string" ? WIDTHS[dtype] : undefined;
+    const width = WIDTHS.get(dtype);
     if (width === undefined) {
-      throw new SafetensorsError(path, `tensor ${name} has dtype ${dtype}, expected F32, F16 or BF16`);
+      throw new SafetensorsError(
+        path,
+        `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected F32, F16 or BF16`,
+      );
     }
     if (!isCounts(shape)) throw new SafetensorsError(path, `tensor ${name} has no proper shape`);
     if (!isCounts(offsets) || offsets.length !== 2) {
       throw new SafetensorsError(path, `tensor ${name} has no proper offsets`);
     }
-    const bytes = sizeOf(shape) * width;
+    const bytes = checkedProduct([...shape, width]);
+    if (bytes === undefined) {
+      throw new SafetensorsError(
+        path,
+        `tensor ${name} of shape [${shape}] has more bytes than can be counted`,
+      );
+    }
     const [from, to] = offsets;
-    if (!Number.isSafeInteger(bytes) || to - from !== bytes) {
+    if (to - from !== bytes) {
       throw new SafetensorsError(
         path,
         `tensor ${name} of shape [${shape}] needs ${bytes} bytes but has ${to - from}`,
       );
     }
     spans.push({ name, from, to });
-    entries.set(name, { name, dtype: dtype as string, shape, offset: start + from, bytes });
+    entries.set(key, { name: key, dtype: dtype as string, shape, offset: start + from, bytes });
   }
   spans.sort((a, b) => a.from - b.from || a.to - b.to);
   let end = 0;
@@ -189,14 +205,36 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
-function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
-  if (dtype === "F32") return new Float32Array(bytes.buffer);
-  if (dtype === "F16") return Float32Array.from(new Float16Array(bytes.buffer));
-  const halves = new Uint16Array(bytes.buffer);
-  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+function isTexts(value: unknown): value is Record<string, string> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((item) => typeof item === "string");
 }
 
-/** Writes tensors as F32 to an open file, in the order given. The caller syncs and closes. */
+/** The product, or undefined where some product on the way has no exact value. */
+function checkedProduct(factors: readonly number[]): number | undefined {
+  let product = 1;
+  for (const factor of factors) {
+    product *= factor;
+    if (!Number.isSafeInteger(product)) return undefined;
+  }
+  return product;
+}
+
+function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
+  if (dtype === "F32") return new Float32Array(bytes.buffer);
+  if (dtype === "F16") return new Float32Array(new Float16Array(bytes.buffer));
+  const halves = new Uint16Array(bytes.buffer);
+  // A bf16 is the upper half of an f32.
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) words[i] = halves[i] << 16;
+  return new Float32Array(words.buffer);
+}
+
+/**
+ * Writes tensors as F32 to an open file, in the order given. The caller syncs and closes.
+ *
+ * @throws {RangeError} when two have the same name, or one has another number of values than its shape says.
+ */
 export async function writeSafetensors(
   file: Deno.FsFile,
   tensors: readonly NamedTensor[],
@@ -205,12 +243,17 @@ export async function writeSafetensors(
   const header: Record<string, unknown> = { __metadata__: { format: "pt", ...metadata } };
   let at = 0;
   for (const { name, shape, data } of tensors) {
+    if (Object.hasOwn(header, name)) throw new RangeError(`tensor ${name} is there twice`);
+    if (checkedProduct(shape) !== data.length) {
+      throw new RangeError(`tensor ${name} of shape [${shape}] has ${data.length} values`);
+    }
     header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
     at += data.byteLength;
   }
   // Padded with spaces so that the data begins at a multiple of eight, as the format recommends.
-  const text = JSON.stringify(header);
-  const encoded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const encoded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(" ".charCodeAt(0));
+  encoded.set(text);
   const prefix = new Uint8Array(8);
   new DataView(prefix.buffer).setBigUint64(0, BigInt(encoded.length), true);
   await writeAll(file, prefix);

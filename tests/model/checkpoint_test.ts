@@ -1,6 +1,6 @@
 /** A checkpoint that is wrong and looks right costs its owner the run: every kind of damage must be found. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import {
   CheckpointError,
   latestCheckpoint,
@@ -9,28 +9,7 @@ import {
   readTensors,
   saveCheckpoint,
 } from "../../model/checkpoint.ts";
-import { layoutParameters } from "../../model/params.ts";
-import { SafetensorsError, SafetensorsFile, writeSafetensors } from "../../model/safetensors.ts";
-
-const config = { layers: 1, width: 8, heads: 2, context: 4, vocabulary: 10 };
-
-function contents(step: number) {
-  const layout = layoutParameters(config);
-  const parameters = layout.parameters.map(({ name, shape, size, rows }, i) => ({
-    name,
-    shape: [rows, ...shape.slice(1)],
-    data: Float32Array.from({ length: size / shape[0] * rows }, (_, j) => step + i + j / 1000),
-  }));
-  const flat = { shape: [layout.size], data: new Float32Array(layout.size).fill(step) };
-  const optimizer = [{ name: "m", ...flat }, { name: "v", ...flat }];
-  return {
-    config,
-    tokenizer: "{}",
-    parameters,
-    optimizer,
-    trainer: { step, position: step * 2, seed: 1, plan: { a: 1 } },
-  };
-}
+import { large, SMALL, small } from "./checkpoints.ts";
 
 async function withRun(body: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir();
@@ -41,13 +20,21 @@ async function withRun(body: (directory: string) => Promise<void>): Promise<void
   }
 }
 
+async function rewrite(path: string, from: string, to: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  assert(text.includes(from), `${path} has no ${from}`);
+  await Deno.writeTextFile(path, text.replace(from, to));
+}
+
+const names = (folder: string) => Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
+
 Deno.test("a checkpoint comes back as it was saved", () =>
   withRun(async (directory) => {
-    const saved = contents(12);
+    const saved = small(12);
     const path = await saveCheckpoint(directory, saved);
     assert(path.endsWith("step-000012"));
     const opened = await openCheckpoint(path);
-    assertEquals(opened.config, config);
+    assertEquals(opened.config, SMALL);
     assertEquals(opened.trainer, saved.trainer);
     const tensors = await readTensors(opened, "model.safetensors");
     for (const { name, data } of saved.parameters) assertEquals(tensors.get(name), data);
@@ -58,8 +45,8 @@ Deno.test("a checkpoint comes back as it was saved", () =>
 
 Deno.test("each kind of damage is named, and the next older checkpoint is offered", () =>
   withRun(async (directory) => {
-    await saveCheckpoint(directory, contents(1));
-    const newest = await saveCheckpoint(directory, contents(2));
+    await saveCheckpoint(directory, small(1));
+    const newest = await saveCheckpoint(directory, small(2));
     const damage: [string, (path: string) => Promise<void>, string][] = [
       ["model.safetensors", (path) => Deno.truncate(path, 500), "truncated"],
       ["trainer.safetensors", async (path) => {
@@ -70,10 +57,17 @@ Deno.test("each kind of damage is named, and the next older checkpoint is offere
       ["config.json", (path) => Deno.remove(path), "missing"],
       ["trainer.json", (path) => Deno.writeTextFile(path, '{"format": "sinter-che'), "torn"],
       ["trainer.json", (path) => Deno.writeTextFile(path, '{"format": "other"}'), "format other"],
+      ["trainer.json", (path) => rewrite(path, '"step": 2', '"step": 3'), "trainer.json was changed"],
+      ["trainer.json", (path) => rewrite(path, '"a": 1', '"a": 7'), "trainer.json was changed"],
+      ["trainer.json", (path) => Deno.writeTextFile(path, "null"), "format undefined"],
       ["trainer.json", (path) => Deno.remove(path), "not a checkpoint"],
+      ["model.safetensors", async (path) => {
+        await Deno.remove(path);
+        await Deno.mkdir(path);
+      }, "directory"],
     ];
     for (const [file, harm, word] of damage) {
-      await saveCheckpoint(directory, contents(2));
+      await saveCheckpoint(directory, small(2));
       await harm(join(newest, file));
       const { message } = await assertRejects(() => openCheckpoint(newest), CheckpointError);
       assert(message.includes(word) && message.includes("step-000002"), message);
@@ -83,104 +77,148 @@ Deno.test("each kind of damage is named, and the next older checkpoint is offere
     }
   }));
 
-Deno.test("a save killed at any moment leaves the older checkpoint and no half one", () =>
+Deno.test("contents that do not fit the model are refused when opened, however well their checksums match", () =>
   withRun(async (directory) => {
-    await saveCheckpoint(directory, contents(1));
-    const script = `
-      import { saveCheckpoint } from ${
-      JSON.stringify(new URL("../../model/checkpoint.ts", import.meta.url).href)
-    };
-      const big = new Float32Array(4_000_000).fill(1);
-      console.log("ready");
-      const base = JSON.parse(${
-      JSON.stringify(JSON.stringify({ ...contents(2), parameters: [], optimizer: [] }))
-    });
-      await saveCheckpoint(${JSON.stringify(directory)}, {
-        ...base, parameters: [], optimizer: [{ name: "m", shape: [big.length], data: big }],
-      });`;
-    for (const delay of [0, 5, 15, 30]) {
-      const child = new Deno.Command(Deno.execPath(), {
-        args: ["eval", "--no-check", "--quiet", script],
-        stdout: "piped",
-        stderr: "null",
-      }).spawn();
-      await child.stdout.getReader().read();
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It was quicker than the kill: then its checkpoint is whole.
-      }
-      await child.status;
-      for (const path of await listCheckpoints(directory)) {
-        const names = [...Deno.readDirSync(path)].map(({ name }) => name);
-        assertEquals(names.length, 5, `${path} holds ${names}`);
-      }
-      const { checkpoint } = await latestCheckpoint(directory);
-      assertEquals(checkpoint?.trainer.step, 1);
-    }
-    await saveCheckpoint(directory, contents(3));
-    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
-    assert(!names.some((name) => name.startsWith(".tmp")), `${names}`);
-  }));
-
-Deno.test("a broken safetensors header is refused before anything is read for it", () =>
-  withRun(async (directory) => {
-    const path = join(directory, "a.safetensors");
-    const build = (header: string, data = 16, length = header.length) => {
-      const bytes = new Uint8Array(8 + header.length + data);
-      new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
-      bytes.set(new TextEncoder().encode(header), 8);
-      return bytes;
-    };
-    const entry = (name: string, from: number, to: number, shape = "[2,2]", dtype = "F32") =>
-      `"${name}":{"dtype":"${dtype}","shape":${shape},"data_offsets":[${from},${to}]}`;
-    const broken: [Uint8Array, string][] = [
-      [new Uint8Array(4), "truncated"],
-      [build("{}", 0, 10 ** 12), "at most"],
-      [build("{}", 0, 1000), "truncated"],
-      [build("[]", 0), "begin with {"],
-      [build("{nope", 0), "not JSON"],
-      [build(`{${entry("a", 0, 16)},${entry("b", 8, 24)}}`, 24), "overlaps"],
-      [build(`{${entry("a", 8, 24)}}`, 24), "belong to no tensor"],
-      [build(`{${entry("a", 0, 16)}}`, 20), "the file at"],
-      [build(`{${entry("a", 0, 12)}}`, 12), "needs 16 bytes"],
-      [build(`{${entry("a", 0, 16, "[-2,-2]")}}`), "shape"],
-      [build(`{${entry("a", 0, 16, "[4294967296,4294967296]")}}`), "needs"],
-      [build(`{${entry("a", 0, 16, "[2,2]", "I64")}}`), "dtype I64"],
-      [build(`{${entry("a", 0, 16)},${entry("a", 0, 16)}}`), "twice"],
+    const good = small(1);
+    const [first, ...others] = good.parameters;
+    const flat = good.optimizer[0];
+    const cases: [Partial<typeof good>, string][] = [
+      [{ parameters: others }, `lacks ${first.name}`],
+      [{ parameters: [...good.parameters, { ...first, name: "extra" }] }, "the model"],
+      [{ parameters: [{ ...first, shape: [...first.shape].reverse() }, ...others] }, "the model needs"],
+      [{ optimizer: [flat] }, "lacks v"],
+      [{ optimizer: [flat, { name: "v", shape: [1], data: new Float32Array(1) }] }, "v is [1]"],
+      [{ config: { ...SMALL, heads: 3 } }, "no proper model"],
+      [{ config: { ...SMALL, layers: 1e12 } }, "no proper model"],
+      [{ config: { ...SMALL, layers: 2 } }, "lacks h.1"],
+      [{ trainer: { ...good.trainer, position: -1 } }, "lacks step, position"],
     ];
-    for (const [bytes, word] of broken) {
-      await Deno.writeFile(path, bytes);
-      const { message } = await assertRejects(() => SafetensorsFile.open(path), SafetensorsError);
+    for (const [change, word] of cases) {
+      const path = await saveCheckpoint(directory, { ...good, ...change });
+      const { message } = await assertRejects(() => openCheckpoint(path), CheckpointError);
       assert(message.includes(word), `${message} does not mention ${word}`);
     }
   }));
 
-Deno.test("f16 and bf16 tensors are read as f32", () =>
+Deno.test("a folder that is not a checkpoint, or has another step's name, is refused with that reason", () =>
   withRun(async (directory) => {
-    const path = join(directory, "h.safetensors");
-    const header =
-      `{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]}}`;
-    const bytes = new Uint8Array(8 + header.length + 6);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
-    bytes.set(new TextEncoder().encode(header), 8);
-    bytes.set(new Uint8Array(Float16Array.of(1.5, -0.25).buffer), 8 + header.length);
-    bytes.set([0x20, 0x41], 8 + header.length + 4); // 10 as bf16
-    await Deno.writeFile(path, bytes);
-    using file = await SafetensorsFile.open(path);
-    assertEquals([...await file.read("h")], [1.5, -0.25]);
-    assertEquals([...await file.read("b")], [10]);
+    await assertRejects(
+      () => openCheckpoint(join(directory, "none")),
+      CheckpointError,
+      "nothing of that name",
+    );
+    await assertRejects(() => openCheckpoint(directory), CheckpointError, "not a checkpoint of Sinter's");
+    const path = await saveCheckpoint(directory, small(4));
+    await Deno.rename(path, join(directory, "best"));
+    assertEquals((await openCheckpoint(join(directory, "best"))).trainer.step, 4);
+    await Deno.rename(join(directory, "best"), join(directory, "step-000009"));
+    await assertRejects(
+      () => openCheckpoint(join(directory, "step-000009")),
+      CheckpointError,
+      "it is of step 4",
+    );
   }));
 
-Deno.test("what is written is what is read", () =>
+Deno.test("checkpoints are listed by step, newest first, and nothing else is", () =>
   withRun(async (directory) => {
-    const path = join(directory, "w.safetensors");
-    const data = Float32Array.of(1, -2, 3.5, 0);
-    const out = await Deno.create(path);
-    await writeSafetensors(out, [{ name: "x", shape: [2, 2], data }]);
-    out.close();
-    using file = await SafetensorsFile.open(path);
-    assertEquals(file.entries.get("x")?.shape, [2, 2]);
-    assertEquals(await file.read("x"), data);
+    assertEquals(await listCheckpoints(join(directory, "none")), []);
+    for (const step of [9, 1_000_000, 10]) await saveCheckpoint(directory, small(step));
+    await Deno.mkdir(join(directory, "step-12"));
+    await Deno.writeTextFile(join(directory, "step-000011"), "");
+    assertEquals(
+      await listCheckpoints(directory),
+      ["step-1000000", "step-000010", "step-000009"].map((name) => join(directory, name)),
+    );
+  }));
+
+Deno.test("a step that was moved aside by a killed save is found, and put back by the next save", () =>
+  withRun(async (directory) => {
+    const path = await saveCheckpoint(directory, small(5));
+    await Deno.rename(path, `${path}.replaced`);
+    const { checkpoint, rejected } = await latestCheckpoint(directory);
+    assertEquals([checkpoint?.trainer.step, rejected], [5, []]);
+    await saveCheckpoint(directory, small(6));
+    assertEquals(names(directory), ["step-000005", "step-000006"]);
+    assertEquals((await openCheckpoint(path)).trainer.step, 5);
+  }));
+
+/** Starts a process that saves the large checkpoint of `step`; by default without a limit on the size of a file. */
+function startSave(directory: string, step: number, limit = ""): Deno.ChildProcess {
+  const module = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+  const script = `
+    import { saveCheckpoint } from ${module("../../model/checkpoint.ts")};
+    import { large } from ${module("./checkpoints.ts")};
+    try {
+      await saveCheckpoint(${JSON.stringify(directory)}, large(${step}));
+    } catch (problem) {
+      console.log(problem.name + " " + problem.message);
+      Deno.exit(3);
+    }`;
+  return new Deno.Command("sh", {
+    args: ["-c", `${limit} exec "$0" "$@"`, Deno.execPath(), "eval", "--no-check", "--quiet", script],
+    cwd: fromFileUrl(new URL("../..", import.meta.url)),
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+}
+
+/** Kills the process as soon as a half-written folder holds `count` files. False when it was through before. */
+async function killAt(child: Deno.ChildProcess, directory: string, count: number): Promise<boolean> {
+  let ended = false;
+  const end = child.status.then(() => ended = true);
+  const isThere = () => {
+    const half = names(directory).find((name) => name.startsWith(".tmp-"));
+    try {
+      return half !== undefined && names(join(directory, half)).length >= count;
+    } catch {
+      return false; // it was renamed in between
+    }
+  };
+  while (!ended && !isThere()) await new Promise((resolve) => setTimeout(resolve, 0));
+  if (!ended) child.kill("SIGKILL");
+  await end;
+  await child.stdout.cancel();
+  return names(directory).some((name) => name.startsWith(".tmp-"));
+}
+
+for (const step of [1, 2]) {
+  const what = step === 1 ? "of the same step" : "of the next step";
+  Deno.test(`a save ${what} that is killed at any file leaves the older checkpoint good and no half one`, () =>
+    withRun(async (directory) => {
+      await saveCheckpoint(directory, small(1));
+      let halfways = 0;
+      for (const count of [0, 1, 2, 3, 4, 5]) {
+        if (await killAt(startSave(directory, step), directory, count)) halfways++;
+        const { checkpoint, rejected } = await latestCheckpoint(directory);
+        assertEquals(rejected, []);
+        assert(checkpoint && [1, step].includes(checkpoint.trainer.step));
+      }
+      assert(halfways >= 3, `only ${halfways} of 6 saves were killed halfway: the test shows too little`);
+      await saveCheckpoint(directory, small(3));
+      assertEquals(names(directory).filter((name) => !/^step-\d{6}$/.test(name)), []);
+    }));
+}
+
+Deno.test("a save that runs into a full disk says so in one line and leaves what was there", () =>
+  withRun(async (directory) => {
+    for (const step of [1, 2]) {
+      await saveCheckpoint(directory, small(1));
+      // A limit on the size of files stands for a full disk: writes past 4 MB fail.
+      const child = startSave(directory, step, "ulimit -f 8192; trap '' XFSZ;");
+      const { code, stdout } = await child.output();
+      const message = new TextDecoder().decode(stdout).trim();
+      assertEquals([code, message.includes("\n")], [3, false], message);
+      assert(/^CheckpointError checkpoint .*step-00000\d: could not be written \(/.test(message), message);
+      assertEquals(names(directory), ["step-000001"]);
+      assertEquals((await openCheckpoint(join(directory, "step-000001"))).config, SMALL);
+    }
+  }));
+
+Deno.test("a large checkpoint replaces one of the same step whole", () =>
+  withRun(async (directory) => {
+    await saveCheckpoint(directory, small(1));
+    const path = await saveCheckpoint(directory, large(1));
+    assertEquals(names(directory), ["step-000001"]);
+    const tensors = await readTensors(await openCheckpoint(path), "model.safetensors");
+    for (const { name, data } of large(1).parameters) assertEquals(tensors.get(name)?.at(-1), data.at(-1));
   }));
