@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { constant, randomNormal, type Tensor } from "../compiler/mod.ts";
-import type { Parameter, ParameterLayout } from "./params.ts";
-import { pack } from "./params.ts";
+import { constant, randomNormal, scope, type Tensor } from "../compiler/mod.ts";
+import { pack, type Parameter, type ParameterLayout } from "./params.ts";
 
 /** The flat parameters `[layout.size]` of a fresh model; `key` is a u32 scalar that comes from the seed. */
 export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor {
@@ -14,7 +13,7 @@ export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor 
     layout,
     Object.fromEntries(layout.parameters.map((parameter, stream) => [
       parameter.name,
-      initialValue(parameter, key, stream),
+      scope(parameter.name, () => initialValue(parameter, key, stream)),
     ])),
   );
 }

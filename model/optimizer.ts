@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { concat, type Tensor } from "../compiler/mod.ts";
+import { concat, scope, type Tensor } from "../compiler/mod.ts";
 import type { ParameterLayout } from "./params.ts";
 
 /** Constants of AdamW (Loshchilov and Hutter 2019), with GPT-2 reproductions' values. */
@@ -42,9 +42,11 @@ export function stepScalars(step: number, learningRate: number): Record<keyof St
 
 /** Scales flat gradients so that their global norm is at most {@link CLIP_NORM}; also gives the norm before that. */
 export function clipByGlobalNorm(grads: Tensor): { clipped: Tensor; norm: Tensor } {
-  const norm = grads.mul(grads).sum().sqrt();
-  const factor = norm.add(1e-6).reciprocal().mul(CLIP_NORM).minimum(1);
-  return { clipped: grads.mul(factor), norm };
+  return scope("clip", () => {
+    const norm = grads.mul(grads).sum().sqrt();
+    const factor = norm.add(1e-6).reciprocal().mul(CLIP_NORM).minimum(1);
+    return { clipped: grads.mul(factor), norm };
+  });
 }
 
 /** One AdamW update. Only the first `layout.decayed` elements, those of matrices, decay. */
@@ -57,7 +59,7 @@ export function adamw(
   const part = (start: number, end: number, decay: number) => {
     const cut = (flat: Tensor) => flat.slice([start], [end]);
     const updated = { params: cut(state.params), m: cut(state.m), v: cut(state.v) };
-    return update(updated, cut(grads), scalars, decay);
+    return scope("adamw", () => update(updated, cut(grads), scalars, decay));
   };
   const matrices = part(0, layout.decayed, ADAMW.decay);
   const vectors = part(layout.decayed, layout.size, 0);

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { concat, constant, type Tensor } from "../compiler/mod.ts";
+import { concat, constant, scope, type Tensor } from "../compiler/mod.ts";
 import { type ModelConfig, paddedVocabulary } from "./config.ts";
 
 /** How a parameter starts. */
@@ -99,7 +99,7 @@ export function layoutParameters(config: ModelConfig): ParameterLayout {
 export function unpack(layout: ParameterLayout, flat: Tensor): Record<string, Tensor> {
   return Object.fromEntries(layout.parameters.map(({ name, shape, size, offset }) => [
     name,
-    flat.slice([offset], [offset + size]).reshape(shape),
+    scope(name, () => flat.slice([offset], [offset + size]).reshape(shape)),
   ]));
 }
 
@@ -107,7 +107,7 @@ export function unpack(layout: ParameterLayout, flat: Tensor): Record<string, Te
 export function pack(layout: ParameterLayout, tensors: Readonly<Record<string, Tensor>>): Tensor {
   const pieces: Tensor[] = [];
   layout.parameters.forEach(({ name, size, offset }, index) => {
-    pieces.push(tensors[name].reshape([size]));
+    pieces.push(scope(name, () => tensors[name].reshape([size])));
     const end = layout.parameters[index + 1]?.offset ?? layout.size;
     const gap = end - (offset + size);
     if (gap > 0) pieces.push(constant(0, "f32").reshape([1]).broadcastTo([gap]));

@@ -56,8 +56,6 @@ const FLAGS = {
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
 
-if (import.meta.main) await runCommand(() => main(Deno.args));
-
 async function main(args: readonly string[]): Promise<number> {
   const values = parseFlags(FLAGS, args);
   if (values.help) {
@@ -111,3 +109,5 @@ function print(text: string): void {
   let bytes = new TextEncoder().encode(text);
   while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
+
+if (import.meta.main) await runCommand(() => main(Deno.args));

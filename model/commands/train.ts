@@ -58,8 +58,6 @@ const ABOUT = "Trains a GPT-2 through the compiler on this machine's WebGPU adap
 /** Where runs go that name no directory. */
 const RUNS = "runs";
 
-if (import.meta.main) await runCommand(() => main(Deno.args));
-
 async function main(args: readonly string[]): Promise<number> {
   const values = parseFlags(FLAGS, args);
   if (values.help) {
@@ -152,3 +150,5 @@ function onInterrupt(first: () => void, second: () => void): void {
   Deno.addSignalListener("SIGINT", listen);
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", listen);
 }
+
+if (import.meta.main) await runCommand(() => main(Deno.args));
