@@ -11,8 +11,8 @@ import type { Attrs } from "../graph.ts";
 import { concat, type Tensor } from "../tensor.ts";
 import { maskColumns, targetHits } from "./masking.ts";
 
-/** Rows of x that are worth one chunk: more would only cost memory. */
-const CHUNK_ROWS = 512;
+/** Logits that are worth one chunk, 64 MiB of f32: more would only cost memory, fewer only launches. */
+const CHUNK_LOGITS = 2 ** 24;
 
 /** Rows from `start` up to, not including, `end`. */
 interface Window {
@@ -20,11 +20,12 @@ interface Window {
   readonly end: number;
 }
 
-/** Windows of nearly equal size, at most `most` rows, multiples of `unit` where that fits. */
+/** Cuts into windows of nearly equal size, at most `most` rows; multiples of `unit`, unless not even one fits. */
 function cut(length: number, most: number, unit: number): Window[] {
-  const count = Math.ceil(length / most);
-  const even = Math.ceil(length / count);
-  const size = Math.max(1, Math.min(Math.ceil(even / unit) * unit, most));
+  const step = most < unit ? 1 : unit;
+  const largest = most - most % step;
+  const even = Math.ceil(length / Math.ceil(length / largest));
+  const size = Math.min(Math.ceil(even / step) * step, largest);
   const windows: Window[] = [];
   for (let start = 0; start < length; start += size) {
     windows.push({ start, end: Math.min(length, start + size) });
@@ -32,12 +33,13 @@ function cut(length: number, most: number, unit: number): Window[] {
   return windows;
 }
 
+/** Chunks of rows of x and windows of rows of w: each piece, and the logits of both, fit a binding. */
 function windowsOf(x: Tensor, w: Tensor, target: Capabilities): { chunks: Window[]; windows: Window[] } {
   const [rows, width] = x.shape;
   const elements = Math.floor(target.maxBindingBytes / bytesPerElement(x.dtype));
   const windows = cut(w.shape[0], Math.max(1, Math.floor(elements / width)), 64);
-  const widest = windows[0].end - windows[0].start;
-  const chunks = cut(rows, Math.max(1, Math.min(CHUNK_ROWS, Math.floor(elements / widest))), 1);
+  const widest = Math.max(width, windows[0].end - windows[0].start);
+  const chunks = cut(rows, Math.max(1, Math.floor(Math.min(CHUNK_LOGITS, elements) / widest)), 1);
   return { chunks, windows };
 }
 
