@@ -11,7 +11,7 @@
  * | `programs.ts` | all of that as programs for the compiler |
  * | `trainer.ts`, `train_worker.ts`, `trainer_client.ts`, `messages.ts` | a run in a Worker, watched from outside |
  * | `generator.ts` | text from a model |
- * | `checkpoint.ts`, `safetensors.ts` | runs on disk |
+ * | `checkpoint.ts`, `safetensors.ts`, `durable_files.ts` | runs on disk |
  * | `commands/` | `deno task train`, `generate` and `inspect` |
  *
  * @module

@@ -31,6 +31,19 @@ Deno.test("an epoch visits every window once, the next one in another order", ()
   assertNotEquals(first, sorted);
 });
 
+Deno.test("any number of windows is visited once an epoch, also by batches that lie across two epochs", () => {
+  for (let windows = 1; windows <= 70; windows++) {
+    const some = tokens.subarray(0, 30 + 2 * windows);
+    const data = new Dataset("t", some, { batch: 3, context: 2, seed: 5 });
+    const rows = Array.from({ length: data.windows }, (_, i) => data.batchAt(i).tokens)
+      .flatMap((batch) => [batch[0], batch[2], batch[4]]);
+    for (let epoch = 0; epoch < 3; epoch++) {
+      const starts = rows.slice(epoch * data.windows, (epoch + 1) * data.windows).sort((a, b) => a - b);
+      starts.forEach((start, i) => assertEquals(start, starts[0] + 2 * i, `${data.windows} windows`));
+    }
+  }
+});
+
 Deno.test("training and validation do not overlap", () => {
   const data = new Dataset("t", tokens, options);
   assertEquals(data.train.length, 4500);
