@@ -7,9 +7,9 @@
  */
 import type { DType } from "./dtype.ts";
 import { inferType } from "./ops/mod.ts";
+import type { Shape } from "./shape.ts";
 
-/** Sizes of a tensor's axes, outermost first; `[]` is a scalar. */
-export type Shape = readonly number[];
+export { type Shape, sizeOf } from "./shape.ts";
 
 /** Position of a node in its graph. */
 export type NodeId = number;
@@ -71,11 +71,6 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** Named results. */
   readonly outputs: readonly GraphOutput[];
-}
-
-/** Number of elements of a shape. */
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 const FORWARD: Origin = { scope: "", phase: "forward" };

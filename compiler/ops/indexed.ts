@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Shape, sizeOf, type TensorType } from "../graph.ts";
+import type { TensorType } from "../graph.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { OpSpec } from "./types.ts";
 
 function requireIndices(type: TensorType, rank?: number): void {

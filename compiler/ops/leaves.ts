@@ -5,7 +5,7 @@
  * @module
  */
 import type { DType } from "../dtype.ts";
-import { type Shape, sizeOf } from "../graph.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { OpSpec } from "./types.ts";
 
 const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;

@@ -4,7 +4,7 @@
  * @module
  */
 import { isFloat } from "../dtype.ts";
-import { sizeOf } from "../graph.ts";
+import { sizeOf } from "../shape.ts";
 import type { OpSpec } from "./types.ts";
 
 /** One row of a product with B as [depth, cols]: adds up scaled rows of B, so that memory is read in order. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Shape, sizeOf } from "../graph.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { HostTensor, OpSpec } from "./types.ts";
 
 /** Strides of a row-major tensor, in elements. */

@@ -103,13 +103,18 @@ function comparison(operator: string, evaluate: (a: number, b: number) => boolea
   });
 }
 
+/** -x, also where x is a literal that has a sign: WGSL has a token `--`. */
+function negated(x: string): string {
+  return x.startsWith("-") ? `(- ${x})` : `(-${x})`;
+}
+
 /** Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */
 function erfWgsl(x: string, type: RegisterType): string {
   const one = typedLiteral(1, type);
   const t = `(${one} / (${one} + 0.3275911 * abs(${x})))`;
   const series = `${t} * (0.254829592 + ${t} * (-0.284496736 + ${t} * (1.421413741 + ${t} * ` +
     `(-1.453152027 + 1.061405429 * ${t}))))`;
-  return `(sign(${x}) * (${one} - ${series} * exp(-${x} * ${x})))`;
+  return `(sign(${x}) * (${one} - ${series} * exp(${negated(x)} * ${x})))`;
 }
 
 /** Error function in float64, by its Maclaurin series near 0 and by the continued fraction of erfc elsewhere. */
@@ -152,7 +157,7 @@ const numberUnary = (spec: UnarySpec) => unary({ kind: "number", ...spec });
 
 /** The pointwise rows of the op table. */
 export const POINTWISE: Record<string, OpSpec> = {
-  neg: numberUnary({ evaluate: (x) => -x, wgsl: (x) => `(-${x})`, vjp: (g) => g.neg() }),
+  neg: numberUnary({ evaluate: (x) => -x, wgsl: negated, vjp: (g) => g.neg() }),
   abs: numberUnary({
     evaluate: Math.abs,
     wgsl: (x) => `abs(${x})`,

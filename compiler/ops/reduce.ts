@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Shape, sizeOf, type TensorType } from "../graph.ts";
+import type { TensorType } from "../graph.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { stridesOf } from "./movement.ts";
 import type { HostTensor, OpSpec } from "./types.ts";
