@@ -7,8 +7,8 @@
 import { constant, randomNormal, scope, type Tensor } from "../compiler/mod.ts";
 import { pack, type Parameter, type ParameterLayout } from "./params.ts";
 
-/** The flat parameters `[layout.size]` of a fresh model; `key` is a u32 scalar that comes from the seed. */
-export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor {
+/** The arenas of a fresh model's parameters; `key` is a u32 scalar that comes from the seed. */
+export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor[] {
   return pack(
     layout,
     Object.fromEntries(layout.parameters.map((parameter, stream) => [
@@ -18,9 +18,9 @@ export function initialParameters(layout: ParameterLayout, key: Tensor): Tensor 
   );
 }
 
-/** A flat tensor of zeros: where gradients and moments start. */
-export function zeros(layout: ParameterLayout): Tensor {
-  return constant(0, "f32").reshape([1]).broadcastTo([layout.size]);
+/** Arenas of zeros: where gradients and moments start. */
+export function zeros(layout: ParameterLayout): Tensor[] {
+  return layout.arenas.map(({ start, end }) => constant(0, "f32").reshape([1]).broadcastTo([end - start]));
 }
 
 function initialValue({ shape, rows, initializer }: Parameter, key: Tensor, stream: number): Tensor {

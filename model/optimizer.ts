@@ -13,14 +13,17 @@ export const ADAMW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 } as c
 /** Largest global gradient norm. */
 export const CLIP_NORM = 1;
 
-/** Parameters and both moments, flat. */
+/** Parameters and both moments: a flat tensor for each arena. */
 export interface OptimizerState {
-  readonly params: Tensor;
+  readonly params: readonly Tensor[];
   /** Running mean of the gradients. */
-  readonly m: Tensor;
+  readonly m: readonly Tensor[];
   /** Running mean of their squares. */
-  readonly v: Tensor;
+  readonly v: readonly Tensor[];
 }
+
+/** The state of one stretch of parameters. */
+type FlatState = { readonly [K in keyof OptimizerState]: Tensor };
 
 /** Numbers of one step, as f32 scalars. */
 export interface StepScalars {
@@ -41,11 +44,11 @@ export function stepScalars(step: number, learningRate: number): Record<keyof St
 }
 
 /** Scales flat gradients so that their global norm is at most {@link CLIP_NORM}; also gives the norm before that. */
-export function clipByGlobalNorm(grads: Tensor): { clipped: Tensor; norm: Tensor } {
+export function clipByGlobalNorm(grads: readonly Tensor[]): { clipped: Tensor[]; norm: Tensor } {
   return scope("clip", () => {
-    const norm = grads.mul(grads).sum().sqrt();
+    const norm = grads.map((flat) => flat.mul(flat).sum()).reduce((a, b) => a.add(b)).sqrt();
     const factor = norm.add(1e-6).reciprocal().mul(CLIP_NORM).minimum(1);
-    return { clipped: grads.mul(factor), norm };
+    return { clipped: grads.map((flat) => flat.mul(factor)), norm };
   });
 }
 
@@ -53,24 +56,28 @@ export function clipByGlobalNorm(grads: Tensor): { clipped: Tensor; norm: Tensor
 export function adamw(
   layout: ParameterLayout,
   state: OptimizerState,
-  grads: Tensor,
+  grads: readonly Tensor[],
   scalars: StepScalars,
 ): OptimizerState {
-  const part = (start: number, end: number, decay: number) => {
-    const cut = (flat: Tensor) => flat.slice([start], [end]);
-    const updated = { params: cut(state.params), m: cut(state.m), v: cut(state.v) };
-    return scope("adamw", () => update(updated, cut(grads), scalars, decay));
-  };
-  const matrices = part(0, layout.decayed, ADAMW.decay);
-  const vectors = part(layout.decayed, layout.size, 0);
-  return {
-    params: concat([matrices.params, vectors.params], 0),
-    m: concat([matrices.m, vectors.m], 0),
-    v: concat([matrices.v, vectors.v], 0),
-  };
+  const updated = layout.arenas.map(({ start, end }, i) => {
+    const part = (from: number, to: number, decay: number): FlatState[] => {
+      if (from >= to) return [];
+      const cut = (flat: Tensor) => flat.slice([from - start], [to - start]);
+      const old = { params: cut(state.params[i]), m: cut(state.m[i]), v: cut(state.v[i]) };
+      return [scope("adamw", () => update(old, cut(grads[i]), scalars, decay))];
+    };
+    const parts = [
+      ...part(start, Math.min(end, layout.decayed), ADAMW.decay),
+      ...part(Math.max(start, layout.decayed), end, 0),
+    ];
+    const join = (kind: keyof FlatState) => concat(parts.map((each) => each[kind]), 0);
+    return { params: join("params"), m: join("m"), v: join("v") };
+  });
+  const all = (kind: keyof FlatState) => updated.map((each) => each[kind]);
+  return { params: all("params"), m: all("m"), v: all("v") };
 }
 
-function update(state: OptimizerState, grad: Tensor, scalars: StepScalars, decay: number): OptimizerState {
+function update(state: FlatState, grad: Tensor, scalars: StepScalars, decay: number): FlatState {
   const { beta1, beta2, epsilon } = ADAMW;
   const m = state.m.mul(beta1).add(grad.mul(1 - beta1));
   const v = state.v.mul(beta2).add(grad.mul(grad).mul(1 - beta2));

@@ -1,6 +1,7 @@
 /**
  * Where each parameter lives. All parameters are one flat f32 tensor (as are their gradients and both AdamW moments),
- * so that the optimizer is a handful of kernels whatever the number of layers; a parameter is a slice of it. Names and
+ * so that the optimizer is a handful of kernels whatever the number of layers; a parameter is a slice of it. What is too
+ * large for one buffer is cut between two parameters into several flat tensors, called arenas. Names and
  * layouts are Hugging Face's: `h.0.attn.c_attn.weight` is `[in, out]`.
  *
  * @module
@@ -27,6 +28,14 @@ export interface Parameter {
   readonly initializer: Initializer;
 }
 
+/** Elements of the whole that are one tensor on the device: from `start` up to, not including, `end`. */
+export interface Arena {
+  /** First element. */
+  readonly start: number;
+  /** Element after the last. */
+  readonly end: number;
+}
+
 /** The whole layout. */
 export interface ParameterLayout {
   /** In the order of their offsets. */
@@ -35,12 +44,17 @@ export interface ParameterLayout {
   readonly decayed: number;
   /** Elements of the flat tensor, gaps included. */
   readonly size: number;
+  /** The tensors that hold it on the device: one, unless it is very large. */
+  readonly arenas: readonly Arena[];
   /** Parameters that the model really has: no gaps, no padded rows. */
   readonly count: number;
 }
 
 /** Offsets are multiples of this many elements: 256 bytes, WebGPU's largest binding alignment. */
 export const ALIGNMENT = 64;
+
+/** Elements of the largest arena: 1 GiB of f32, which is half of what lavapipe and many GPUs allow one buffer. */
+export const ARENA_ELEMENTS = 2 ** 28;
 
 type Declaration = Pick<Parameter, "name" | "shape" | "initializer"> & { readonly rows?: number };
 
@@ -77,8 +91,15 @@ function declare(config: ModelConfig): Declaration[] {
   return [...declared, ...layerNorm("ln_f")];
 }
 
-/** Places every parameter of the model: tensors that decay first, each at an aligned offset. */
-export function layoutParameters(config: ModelConfig): ParameterLayout {
+/**
+ * Places every parameter of the model: tensors that decay first, each at an aligned offset.
+ *
+ * @param arenaElements Elements of the largest arena, unless a single parameter is larger.
+ */
+export function layoutParameters(
+  config: ModelConfig,
+  arenaElements: number = ARENA_ELEMENTS,
+): ParameterLayout {
   const declared = declare(config);
   const parameters: Parameter[] = [];
   let offset = 0;
@@ -92,27 +113,53 @@ export function layoutParameters(config: ModelConfig): ParameterLayout {
   declared.filter(({ shape }) => shape.length >= 2).forEach(place);
   const decayed = offset;
   declared.filter(({ shape }) => shape.length < 2).forEach(place);
-  return { parameters, decayed, size: offset, count };
+  return { parameters, decayed, size: offset, arenas: cutArenas(parameters, offset, arenaElements), count };
 }
 
-/** Cuts the flat tensor `[layout.size]` into its parameters, by name. Only views: nothing is copied. */
-export function unpack(layout: ParameterLayout, flat: Tensor): Record<string, Tensor> {
-  return Object.fromEntries(layout.parameters.map(({ name, shape, size, offset }) => [
-    name,
-    scope(name, () => flat.slice([offset], [offset + size]).reshape(shape)),
-  ]));
+function cutArenas(parameters: readonly Parameter[], size: number, most: number): Arena[] {
+  const arenas: Arena[] = [];
+  let start = 0;
+  for (const [i, { offset }] of parameters.entries()) {
+    const next = parameters[i + 1]?.offset ?? size;
+    if (next - start <= most || offset === start) continue;
+    arenas.push({ start, end: offset });
+    start = offset;
+  }
+  return [...arenas, { start, end: size }];
 }
 
-/** Joins one tensor for each parameter into a flat tensor `[layout.size]`, with zeros in the gaps. */
-export function pack(layout: ParameterLayout, tensors: Readonly<Record<string, Tensor>>): Tensor {
-  const pieces: Tensor[] = [];
-  layout.parameters.forEach(({ name, size, offset }, index) => {
-    pieces.push(scope(name, () => tensors[name].reshape([size])));
-    const end = layout.parameters[index + 1]?.offset ?? layout.size;
-    const gap = end - (offset + size);
-    if (gap > 0) pieces.push(constant(0, "f32").reshape([1]).broadcastTo([gap]));
+/** Names of the state tensors that hold `kind` (such as `params`): itself, or `params_0`, `params_1`, … */
+export function arenaNames(layout: ParameterLayout, kind: string): string[] {
+  return layout.arenas.length === 1 ? [kind] : layout.arenas.map((_, i) => `${kind}_${i}`);
+}
+
+/** Cuts the arenas into the parameters, by name. Only views: nothing is copied. */
+export function unpack(layout: ParameterLayout, arenas: readonly Tensor[]): Record<string, Tensor> {
+  const entries = layout.arenas.flatMap((arena, i) =>
+    within(layout, arena).map(({ name, shape, size, offset }) => {
+      const first = offset - arena.start;
+      return [name, scope(name, () => arenas[i].slice([first], [first + size]).reshape(shape))] as const;
+    })
+  );
+  return Object.fromEntries(entries);
+}
+
+/** Joins one tensor for each parameter into arenas, with zeros in the gaps. */
+export function pack(layout: ParameterLayout, tensors: Readonly<Record<string, Tensor>>): Tensor[] {
+  return layout.arenas.map((arena) => {
+    const pieces: Tensor[] = [];
+    const inside = within(layout, arena);
+    inside.forEach(({ name, size, offset }, index) => {
+      pieces.push(scope(name, () => tensors[name].reshape([size])));
+      const gap = (inside[index + 1]?.offset ?? arena.end) - (offset + size);
+      if (gap > 0) pieces.push(constant(0, "f32").reshape([1]).broadcastTo([gap]));
+    });
+    return concat(pieces, 0);
   });
-  return concat(pieces, 0);
+}
+
+function within(layout: ParameterLayout, { start, end }: Arena): Parameter[] {
+  return layout.parameters.filter(({ offset }) => offset >= start && offset < end);
 }
 
 /** A named tensor on the host. */

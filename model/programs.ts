@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { grad, type Graph, iota, phase, type Tensor, trace, where } from "../compiler/mod.ts";
+import { grad, type Graph, type InputSpec, iota, phase, type Tensor, trace, where } from "../compiler/mod.ts";
 import type { ModelConfig } from "./config.ts";
 import { logitsAt, loss } from "./gpt2.ts";
 import { initialParameters, zeros } from "./init.ts";
 import { adamw, clipByGlobalNorm, type OptimizerState, type StepScalars } from "./optimizer.ts";
-import { layoutParameters, pack, type ParameterLayout, unpack } from "./params.ts";
+import { arenaNames, layoutParameters, pack, type ParameterLayout, unpack } from "./params.ts";
 import { placeToken, sampleToken } from "./sampler.ts";
 
 /** Sizes of one batch on the device. */
@@ -24,13 +24,42 @@ type Inputs = Readonly<Record<string, Tensor>>;
 
 const scalar = (dtype: "f32" | "i32" | "u32") => ({ shape: [], dtype, role: "scalar" } as const);
 
-const flat = (layout: ParameterLayout) => ({ shape: [layout.size], dtype: "f32", role: "state" } as const);
+/** Specifications of the arenas that hold `kind`, by state name. */
+function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec> {
+  const names = arenaNames(layout, kind);
+  return Object.fromEntries(
+    layout.arenas.map((
+      { start, end },
+      i,
+    ) => [names[i], { shape: [end - start], dtype: "f32", role: "state" }]),
+  );
+}
 
-const optimizerInputs = (layout: ParameterLayout) => ({
-  params: flat(layout),
-  m: flat(layout),
-  v: flat(layout),
-});
+/** The traced arenas of `kind`. */
+function arenaInputs(layout: ParameterLayout, kind: string, inputs: Inputs): Tensor[] {
+  return arenaNames(layout, kind).map((name) => inputs[name]);
+}
+
+/** Arenas of `kind` as outputs, by state name. */
+function arenaOutputs(
+  layout: ParameterLayout,
+  kind: string,
+  tensors: readonly Tensor[],
+): Record<string, Tensor> {
+  const names = arenaNames(layout, kind);
+  return Object.fromEntries(tensors.map((tensor, i) => [names[i], tensor]));
+}
+
+const OPTIMIZER_KINDS = ["params", "m", "v"] as const;
+
+const optimizerInputs = (layout: ParameterLayout): Record<string, InputSpec> =>
+  Object.assign({}, ...OPTIMIZER_KINDS.map((kind) => arenas(layout, kind)));
+
+/** Every arena of these kinds takes the place of the state of its name. */
+function donatesArenas(layout: ParameterLayout, kinds: readonly string[]): Record<string, string> {
+  const names = kinds.flatMap((kind) => arenaNames(layout, kind));
+  return Object.fromEntries(names.map((name) => [name, name]));
+}
 
 const optimizerScalars = {
   learningRate: scalar("f32"),
@@ -38,29 +67,39 @@ const optimizerScalars = {
   correction2: scalar("f32"),
 };
 
-const OPTIMIZER_DONATES = { params: "params", m: "m", v: "v" };
-
 const batchInputs = ({ batch, context }: BatchShape) => ({
   tokens: { shape: [batch, context], dtype: "i32", role: "batch" } as const,
   targets: { shape: [batch, context], dtype: "i32", role: "batch" } as const,
 });
 
 /** Fills `params`, `m` and `v` for a fresh run. Scalar: `key` (u32), from the seed. */
-export function traceInit(config: ModelConfig): Graph {
-  const layout = layoutParameters(config);
+export function traceInit(
+  config: ModelConfig,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
-    ({ key }) => ({ params: initialParameters(layout, key), m: zeros(layout), v: zeros(layout) }),
+    ({ key }) => ({
+      ...arenaOutputs(layout, "params", initialParameters(layout, key)),
+      ...arenaOutputs(layout, "m", zeros(layout)),
+      ...arenaOutputs(layout, "v", zeros(layout)),
+    }),
     { ...optimizerInputs(layout), key: scalar("u32") },
-    { donates: OPTIMIZER_DONATES },
+    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
   );
 }
 
 /** The loss of a batch: the forward graph alone. Output: `loss`. */
-export function traceLoss(config: ModelConfig, shape: BatchShape): Graph {
-  const layout = layoutParameters(config);
+export function traceLoss(
+  config: ModelConfig,
+  shape: BatchShape,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
-    ({ params, tokens, targets }) => ({ loss: loss(config, unpack(layout, params), tokens, targets) }),
-    { params: flat(layout), ...batchInputs(shape) },
+    (inputs) => {
+      const params = unpack(layout, arenaInputs(layout, "params", inputs));
+      return { loss: loss(config, params, inputs.tokens, inputs.targets) };
+    },
+    { ...arenas(layout, "params"), ...batchInputs(shape) } as Record<string, InputSpec>,
   );
 }
 
@@ -68,15 +107,18 @@ export function traceLoss(config: ModelConfig, shape: BatchShape): Graph {
  * One whole training step: forward, backward, clip and AdamW in one program. Scalars: those of the optimizer.
  * Outputs: `loss`, `gradNorm` (before clipping); `params`, `m` and `v` are updated in place.
  */
-export function traceTrainStep(config: ModelConfig, shape: BatchShape): Graph {
-  const layout = layoutParameters(config);
+export function traceTrainStep(
+  config: ModelConfig,
+  shape: BatchShape,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
     (inputs) => {
       const { value, grads } = lossAndGradients(config, layout, inputs);
       return { loss: value, ...applyGradients(layout, inputs, grads) };
     },
-    { ...optimizerInputs(layout), ...batchInputs(shape), ...optimizerScalars },
-    { donates: OPTIMIZER_DONATES },
+    { ...optimizerInputs(layout), ...batchInputs(shape), ...optimizerScalars } as Record<string, InputSpec>,
+    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
   );
 }
 
@@ -84,43 +126,52 @@ export function traceTrainStep(config: ModelConfig, shape: BatchShape): Graph {
  * One micro step of a step whose batch does not fit at once: adds `weight` times this batch's gradients and loss to
  * `grads` and `lossSum`. With `keep` 0 (the first micro step) what they held before is dropped.
  */
-export function traceMicroStep(config: ModelConfig, shape: BatchShape): Graph {
-  const layout = layoutParameters(config);
+export function traceMicroStep(
+  config: ModelConfig,
+  shape: BatchShape,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
     (inputs) => {
       const { value, grads } = lossAndGradients(config, layout, inputs);
       const { keep, weight } = inputs;
       // A selection, not a product: 0 times what a fresh buffer holds may be NaN.
       const kept = (sum: Tensor) => where(keep.gt(0), sum, 0);
+      const sums = arenaInputs(layout, "grads", inputs).map((sum, i) => kept(sum).add(grads[i].mul(weight)));
       return {
-        grads: kept(inputs.grads).add(grads.mul(weight)),
+        ...arenaOutputs(layout, "grads", sums),
         lossSum: kept(inputs.lossSum).add(value.mul(weight)),
       };
     },
     {
-      params: flat(layout),
-      grads: flat(layout),
+      ...arenas(layout, "params"),
+      ...arenas(layout, "grads"),
       lossSum: { shape: [], dtype: "f32", role: "state" },
       ...batchInputs(shape),
       keep: scalar("f32"),
       weight: scalar("f32"),
     },
-    { donates: { grads: "grads", lossSum: "lossSum" } },
+    { donates: { ...donatesArenas(layout, ["grads"]), lossSum: "lossSum" } },
   );
 }
 
 /** Ends a step of micro steps: clip and AdamW on the summed `grads`. Outputs as {@link traceTrainStep}. */
-export function traceApplyStep(config: ModelConfig): Graph {
-  const layout = layoutParameters(config);
+export function traceApplyStep(
+  config: ModelConfig,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
-    (inputs) => ({ loss: inputs.lossSum.add(0), ...applyGradients(layout, inputs, inputs.grads) }),
+    (inputs) => ({
+      loss: inputs.lossSum.add(0),
+      ...applyGradients(layout, inputs, arenaInputs(layout, "grads", inputs)),
+    }),
     {
       ...optimizerInputs(layout),
-      grads: flat(layout),
+      ...arenas(layout, "grads"),
       lossSum: { shape: [], dtype: "f32", role: "state" },
       ...optimizerScalars,
-    },
-    { donates: OPTIMIZER_DONATES },
+    } as Record<string, InputSpec>,
+    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
   );
 }
 
@@ -140,15 +191,16 @@ export interface SampleShape {
 export function traceSample(config: ModelConfig, { history, window }: SampleShape): Graph {
   const layout = layoutParameters(config);
   return trace(
-    ({ params, history: tokens, start, position, ...sampling }) => {
+    ({ history: tokens, start, position, ...others }) => {
+      const params = unpack(layout, arenaInputs(layout, "params", others));
       const seen = tokens.gather(iota([window], 0).add(start)).reshape([1, window]);
-      const logits = logitsAt(config, unpack(layout, params), seen, position.sub(start));
-      const { temperature, topK, key } = sampling;
+      const logits = logitsAt(config, params, seen, position.sub(start));
+      const { temperature, topK, key } = others;
       const token = sampleToken(logits, { temperature, topK, key });
       return { history: placeToken(tokens, position.add(1), token) };
     },
     {
-      params: flat(layout),
+      ...arenas(layout, "params"),
       history: { shape: [history], dtype: "i32", role: "state" },
       start: scalar("i32"),
       position: scalar("i32"),
@@ -162,7 +214,7 @@ export function traceSample(config: ModelConfig, { history, window }: SampleShap
 
 /** Loss of a batch and its gradients, packed as the parameters are. */
 function lossAndGradients(config: ModelConfig, layout: ParameterLayout, inputs: Inputs) {
-  const params = unpack(layout, inputs.params);
+  const params = unpack(layout, arenaInputs(layout, "params", inputs));
   const value = loss(config, params, inputs.tokens, inputs.targets);
   const names = Object.keys(params);
   const gradients = grad(value, Object.values(params));
@@ -171,15 +223,21 @@ function lossAndGradients(config: ModelConfig, layout: ParameterLayout, inputs: 
 }
 
 /** Clips and applies flat gradients. */
-function applyGradients(layout: ParameterLayout, inputs: Inputs, grads: Tensor) {
+function applyGradients(layout: ParameterLayout, inputs: Inputs, grads: readonly Tensor[]) {
   return phase("optimizer", () => {
     const { clipped, norm } = clipByGlobalNorm(grads);
-    const state: OptimizerState = { params: inputs.params, m: inputs.m, v: inputs.v };
+    const state: OptimizerState = {
+      params: arenaInputs(layout, "params", inputs),
+      m: arenaInputs(layout, "m", inputs),
+      v: arenaInputs(layout, "v", inputs),
+    };
     const scalars: StepScalars = {
       learningRate: inputs.learningRate,
       correction1: inputs.correction1,
       correction2: inputs.correction2,
     };
-    return { gradNorm: norm, ...adamw(layout, state, clipped, scalars) };
+    const next = adamw(layout, state, clipped, scalars);
+    const outputs = OPTIMIZER_KINDS.map((kind) => arenaOutputs(layout, kind, next[kind]));
+    return { gradNorm: norm, ...Object.assign({}, ...outputs) as Record<string, Tensor> };
   });
 }

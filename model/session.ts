@@ -8,7 +8,7 @@ import { compileGraph, type Graph, type Program } from "../compiler/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
-import { layoutParameters, type ParameterLayout } from "./params.ts";
+import { arenaNames, layoutParameters, type ParameterLayout } from "./params.ts";
 import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceTrainStep } from "./programs.ts";
 import { randomKey } from "./random_keys.ts";
 import type { RunPlan } from "./run_options.ts";
@@ -94,12 +94,12 @@ export class TrainingSession {
 
   /** Puts saved values in place. */
   restore(values: OptimizerValues): void {
-    for (const name of STATES) this.states.write(name, 0, values[name]);
+    for (const kind of STATES) writeArenas(this.states, this.layout, kind, values[kind]);
   }
 
   /** Reads the values that {@link restore} takes. Waits for all steps so far. */
   async snapshot(): Promise<OptimizerValues> {
-    const read = async (name: string) => new Float32Array((await this.states.read(name)).buffer);
+    const read = (kind: string) => readArenas(this.states, this.layout, kind);
     return { params: await read("params"), m: await read("m"), v: await read("v") };
   }
 
@@ -157,4 +157,25 @@ export class TrainingSession {
     const program = await this.device.load(compiled, this.states);
     return { program, ring: program.createRing(["loss"]) };
   }
+}
+
+/** Writes flat values to the states that hold them. */
+export function writeArenas(
+  states: StateStore,
+  layout: ParameterLayout,
+  kind: string,
+  flat: Float32Array,
+): void {
+  const names = arenaNames(layout, kind);
+  layout.arenas.forEach(({ start, end }, i) => states.write(names[i], 0, flat.subarray(start, end)));
+}
+
+async function readArenas(states: StateStore, layout: ParameterLayout, kind: string): Promise<Float32Array> {
+  const names = arenaNames(layout, kind);
+  if (names.length === 1) return new Float32Array((await states.read(kind)).buffer, 0, layout.size);
+  const flat = new Float32Array(layout.size);
+  for (const [i, { start, end }] of layout.arenas.entries()) {
+    flat.set(new Float32Array((await states.read(names[i])).buffer, 0, end - start), start);
+  }
+  return flat;
 }

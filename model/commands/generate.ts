@@ -18,6 +18,7 @@ import { Generator } from "../generator.ts";
 import { joinParameters, layoutParameters } from "../params.ts";
 import { readTensors } from "../checkpoint.ts";
 import { MODE_NAMES } from "../run_options.ts";
+import { writeArenas } from "../session.ts";
 import { runCommand } from "./exit.ts";
 import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
 import { userPath } from "./paths.ts";
@@ -76,7 +77,8 @@ async function main(args: readonly string[]): Promise<number> {
     capacity: tokens.length + count,
     mode: values.mode ?? "fused",
   });
-  states.write("params", 0, joinParameters(layout, await readTensors(checkpoint, "model.safetensors")));
+  const params = joinParameters(layout, await readTensors(checkpoint, "model.safetensors"));
+  writeArenas(states, layout, "params", params);
   const output = new TokenStream(tokenizer.decodeBytes);
   output.text(prompt);
   const { temperature = 0.8, "top-k": topK = 50, seed = 1337 } = values;

@@ -82,11 +82,11 @@ Deno.test("a fresh model's loss is near the logarithm of the vocabulary", () => 
 
 Deno.test("every kind of parameter has the gradient that finite differences of the loss give", () => {
   const graph = trace(({ params, tokens, targets }) => {
-    const parts = unpack(LAYOUT, params);
+    const parts = unpack(LAYOUT, [params]);
     const value = loss(TINY, parts, tokens, targets);
     const gradients = grad(value, Object.values(parts));
     const named = Object.fromEntries(Object.keys(parts).map((name, i) => [name, gradients[i]]));
-    return { grads: pack(LAYOUT, named) };
+    return { grads: pack(LAYOUT, named)[0] };
   }, {
     params: { shape: [LAYOUT.size], dtype: "f32", role: "state" },
     tokens: { shape: [2, 5], dtype: "i32", role: "batch" },
@@ -118,7 +118,9 @@ Deno.test("every kind of parameter has the gradient that finite differences of t
 
 Deno.test("a token's logits do not depend on the tokens after it", () => {
   const graph = trace(
-    ({ params, tokens, position }) => ({ logits: logitsAt(TINY, unpack(LAYOUT, params), tokens, position) }),
+    ({ params, tokens, position }) => ({
+      logits: logitsAt(TINY, unpack(LAYOUT, [params]), tokens, position),
+    }),
     {
       params: { shape: [LAYOUT.size], dtype: "f32", role: "state" },
       tokens: { shape: [1, 5], dtype: "i32", role: "batch" },
