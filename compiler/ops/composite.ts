@@ -90,10 +90,10 @@ function geluTanh(x: Tensor): Tensor {
 /** Weights [B, H, T, S] of attention: softmax of the scaled and masked scores. */
 function attentionProbabilities(q: Tensor, k: Tensor, causal: boolean, scale: number): Tensor {
   const scores = q.matmul(k, { transB: true }).mul(scale);
-  if (!causal) return softmax(scores);
+  if (!causal) return scores.softmax();
   const [rows, cols] = scores.shape.slice(-2);
   const seen = iota([rows, cols], 1).le(iota([rows, cols], 0)).broadcastTo(scores.shape);
-  return softmax(scores.where(seen, MASKED));
+  return scores.where(seen, MASKED).softmax();
 }
 
 function inferLinearCrossEntropy([x, w, targets]: readonly TensorType[], { classes }: Attrs): TensorType {
@@ -171,12 +171,12 @@ export const COMPOSITE: Record<string, OpSpec> = {
       return { shape: [], dtype: logits.dtype };
     },
     decompose: ([logits, targets], { classes }) => {
-      const logs = logSoftmax(maskColumns(logits, classes as number));
+      const logs = maskColumns(logits, classes as number).logSoftmax();
       const picked = logs.where(targetHits(targets, logits.shape[1]), 0).sum([1]);
       return picked.mean().neg();
     },
     vjp: (g, _, [logits, targets], { classes }) => {
-      const probabilities = logSoftmax(maskColumns(logits, classes as number)).exp();
+      const probabilities = maskColumns(logits, classes as number).logSoftmax().exp();
       const hit = targetHits(targets, logits.shape[1]).cast(logits.dtype);
       return [probabilities.sub(hit).mul(1 / logits.shape[0]).mul(g), undefined];
     },
