@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { type DType, evaluate, type Shape, sizeOf, type Tensor, trace } from "../../compiler/mod.ts";
-import { Prng } from "../support/prng.ts";
+import type { Prng } from "../support/prng.ts";
 
 /** A tensor's type and values, row-major. */
 export interface Values {

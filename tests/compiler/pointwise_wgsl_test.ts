@@ -3,7 +3,6 @@ import type { DType } from "../../compiler/mod.ts";
 import { philox, PHILOX_WGSL } from "../../compiler/ops/leaves.ts";
 import { OPS } from "../../compiler/ops/mod.ts";
 import { Prng } from "../support/prng.ts";
-import { openTestDevice } from "./matmul_support.ts";
 
 const SEED = 41;
 /** Elements that every op is tried on, a multiple of four. */
@@ -145,8 +144,9 @@ async function runKernel(device: GPUDevice, wgsl: string, words: Uint32Array, re
 }
 
 async function withDevice(body: (device: GPUDevice) => Promise<void>): Promise<void> {
-  const device = await openTestDevice();
-  if (!device) throw new Error("these tests need a WebGPU adapter");
+  const adapter = await navigator.gpu.requestAdapter();
+  if (!adapter) throw new Error("these tests need a WebGPU adapter");
+  const device = await adapter.requestDevice();
   try {
     await body(device);
   } finally {
