@@ -7,8 +7,11 @@
 
 /** Bad input: names the input, what is wrong with it, and the remedy, in one line. */
 export class InputError extends Error {
+  /** Name of the class. */
   override readonly name = "InputError";
   /**
+   * Puts the facts into one line.
+   *
    * @param input What was given, by the name under which the user gave it (`--heads 5`, a path).
    * @param problem What is wrong with it.
    * @param remedy What to do instead.

@@ -14,13 +14,17 @@ export type TrainerCommand =
 
 /** One optimizer step. */
 export interface StepEvent {
+  /** Tells the events apart. */
   readonly kind: "step";
   /** Counted from 1: the number of steps that are done. */
   readonly step: number;
+  /** Mean cross-entropy of the step's batch, in nats. */
   readonly loss: number;
+  /** Learning rate of the step. */
   readonly learningRate: number;
   /** Global norm of the gradients before clipping. */
   readonly gradNorm: number;
+  /** Tokens trained on per second, since the last drain of the ring. */
   readonly tokensPerSecond: number;
   /** Mean time of a step since the last drain of the ring. */
   readonly ms: number;

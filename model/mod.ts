@@ -27,7 +27,13 @@ export {
 export { InputError } from "./errors.ts";
 export { logitsAt, loss, type Parameters } from "./gpt2.ts";
 export type { StepEvent, TrainerCommand, TrainerEvent } from "./messages.ts";
-export { type Initializer, layoutParameters, type Parameter, type ParameterLayout } from "./params.ts";
+export {
+  type Arena,
+  type Initializer,
+  layoutParameters,
+  type Parameter,
+  type ParameterLayout,
+} from "./params.ts";
 export {
   type BatchShape,
   type SampleShape,
@@ -38,6 +44,13 @@ export {
   traceSample,
   traceTrainStep,
 } from "./programs.ts";
-export { type ModeName, planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
+export {
+  MODE_NAMES,
+  type ModeName,
+  planRun,
+  type RunPlan,
+  tokensPerStep,
+  type TrainRequest,
+} from "./run_options.ts";
 export { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
 export { type FinalEvent, TrainerClient } from "./trainer_client.ts";

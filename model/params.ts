@@ -18,6 +18,7 @@ export type Initializer =
 export interface Parameter {
   /** Hugging Face's name. */
   readonly name: string;
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
   /** Elements of `shape`. */
   readonly size: number;
@@ -25,6 +26,7 @@ export interface Parameter {
   readonly offset: number;
   /** Rows that mean something; the rows of the token embedding past the vocabulary are padding and stay 0. */
   readonly rows: number;
+  /** How it starts. */
   readonly initializer: Initializer;
 }
 

@@ -23,14 +23,21 @@ export type ModeName = (typeof MODE_NAMES)[number];
 
 /** What a user asks for; whatever is left out is chosen by {@link planRun}. */
 export interface TrainRequest {
+  /** Preset to start from. */
   readonly preset?: PresetName;
+  /** Transformer blocks. */
   readonly layers?: number;
+  /** Width of the residual stream. */
   readonly width?: number;
+  /** Attention heads. */
   readonly heads?: number;
+  /** Tokens of a sequence. */
   readonly context?: number;
+  /** Tokenizer. */
   readonly tokenizer?: TokenizerName;
   /** `moby-dick`, `shakespeare` or `text:FILE`. */
   readonly data?: string;
+  /** Optimizer steps. */
   readonly steps?: number;
   /** Sequences that pass through the model at once. */
   readonly microBatch?: number;
@@ -38,7 +45,9 @@ export interface TrainRequest {
   readonly batchTokens?: number;
   /** Peak learning rate. */
   readonly learningRate?: number;
+  /** Seed of weights, batches and samples. */
   readonly seed?: number;
+  /** Compiler mode. */
   readonly mode?: ModeName;
   /** Directory of the run. */
   readonly out: string;
@@ -46,25 +55,39 @@ export interface TrainRequest {
   readonly resume?: boolean;
   /** Steps between validations; 0 for never. Likewise the next two. */
   readonly evalEvery?: number;
+  /** Steps between checkpoints; 0 for one at the end only. */
   readonly saveEvery?: number;
+  /** Steps between samples of text; 0 for never. */
   readonly sampleEvery?: number;
 }
 
 /** Everything that a run needs to know. Plain data: it travels to a Worker and lies beside a checkpoint. */
 export interface RunPlan {
+  /** Preset it started from. */
   readonly preset: PresetName;
+  /** The model. */
   readonly model: ModelConfig;
+  /** The tokenizer. */
   readonly tokenizer: TokenizerName;
+  /** Where the text comes from. */
   readonly data: string;
+  /** Optimizer steps of the whole run. */
   readonly steps: number;
+  /** Sequences that pass through the model at once. */
   readonly microBatch: number;
   /** Micro steps of one optimizer step. */
   readonly accumulation: number;
+  /** Peak learning rate. */
   readonly learningRate: number;
+  /** Seed of weights, batches and samples. */
   readonly seed: number;
+  /** Compiler mode. */
   readonly mode: ModeName;
+  /** Steps between validations; 0 for never. */
   readonly evalEvery: number;
+  /** Steps between checkpoints. */
   readonly saveEvery: number;
+  /** Steps between samples of text; 0 for never. */
   readonly sampleEvery: number;
 }
 

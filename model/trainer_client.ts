@@ -26,7 +26,7 @@ export class TrainerClient {
   readonly #finished = Promise.withResolvers<FinalEvent>();
   #over = false;
 
-  /** @param onEvent Called with every event of the run, the last one included. */
+  /** Starts the Worker; `onEvent` is called with every event of the run, the last one included. */
   constructor(private readonly onEvent: (event: TrainerEvent) => void) {
     this.#worker = new Worker(new URL("./train_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<TrainerEvent>) => this.#receive(data);
