@@ -24,7 +24,10 @@ export function cheapToRecompute(cost: number): boolean {
   return cost <= MAX_RECOMPUTE_COST;
 }
 
-/** True when an expression may be evaluated on each load of a product's operand. */
+/**
+ * True when an expression may be evaluated on each load of a product's operand: it must not load anything else, not even
+ * a bias, because the inner loop of a product is made of its loads.
+ */
 export function cheapInMatmul(cost: number, loads: number): boolean {
   return cost <= MAX_MATMUL_PROLOGUE_COST && loads <= 1;
 }

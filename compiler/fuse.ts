@@ -412,7 +412,7 @@ class Fuser {
     for (const group of groups) {
       const { kind, nodes } = this.#groups[group]!;
       if (kind === "indexed" || kind === "segment" || kind === "concat") return;
-      if (kind === "matmul" ? !cheapInMatmul(cost, big.length) : !cheapToRecompute(cost)) return;
+      if (kind === "matmul" ? !cheapInMatmul(cost, leaves.length) : !cheapToRecompute(cost)) return;
       if (big.length > MAX_PROLOGUE_LOADS) return;
       const known = new Set(nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
       for (const { tensor, span } of big) {
