@@ -8,7 +8,8 @@
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
 import { KernelSet, scalarsBytes } from "./emit.ts";
-import { fuse, type Fusion, type Mode } from "./fuse.ts";
+import type { Fusion, Mode } from "./fusion.ts";
+import { fuse } from "./fuse.ts";
 import { type Graph, sizeOf } from "./graph.ts";
 import { hashGraph, hashText } from "./hash.ts";
 import { type KernelIR, lowerWork } from "./lower_work.ts";

@@ -7,7 +7,7 @@
 import type { Capabilities } from "./capabilities.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { InternalError, LimitError } from "./errors.ts";
-import type { Mode } from "./fuse.ts";
+import type { Mode } from "./fusion.ts";
 import { hashText } from "./hash.ts";
 import { type IndexExpr, rangeOf } from "./index_expr.ts";
 import type { Body } from "./kernel.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { InternalError } from "./errors.ts";
-import type { GroupKind } from "./fuse.ts";
+import type { GroupKind } from "./fusion.ts";
 import { type Graph, type Node, sizeOf } from "./graph.ts";
 import {
   add,

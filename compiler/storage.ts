@@ -8,7 +8,7 @@
  */
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { InternalError } from "./errors.ts";
-import type { Fusion, Group } from "./fuse.ts";
+import type { Fusion, Group } from "./fusion.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { add, constantIndex, type IndexExpr, linearize, rangeOf, unravel, variable } from "./index_expr.ts";
 import { OPS } from "./ops/mod.ts";

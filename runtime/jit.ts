@@ -6,7 +6,7 @@
  * @module
  */
 import type { DType } from "../compiler/dtype.ts";
-import type { Mode } from "../compiler/fuse.ts";
+import type { Mode } from "../compiler/fusion.ts";
 import { type Compilation, compileStages } from "../compiler/compile.ts";
 import { explain, type Stage } from "../compiler/explain.ts";
 import type { Tensor } from "../compiler/tensor.ts";

@@ -10,10 +10,13 @@ import type { Writer } from "./writer.ts";
 
 /** Statements and launch of one kernel. */
 export interface KernelText {
+  /** Module-scope declarations that precede the entry point. */
   readonly declarations: string;
+  /** Statements of the entry point. */
   readonly body: string;
   readonly workgroupSize: readonly [number, number, number];
   readonly workgroups: readonly [number, number, number];
+  /** Bound on the loop iterations of one invocation. */
   readonly loopIterations: number;
   readonly workgroupBytes: number;
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { KernelText } from "./kernel_text.ts";
 import type { Writer } from "./writer.ts";
 
 /** Sizes of one batched product, and along which axis each operand is contiguous in memory. */
@@ -43,15 +44,5 @@ export interface TileHooks {
   store(w: Writer, at: Pick<TilePosition, "batch" | "row" | "col">, value: string): void;
 }
 
-/** What a template produces besides the statements of its entry point. */
-export interface TileKernel {
-  /** Module-scope declarations that must precede the entry point (workgroup arrays). */
-  readonly declarations: string;
-  /** Statements of the entry point. It may use the builtins named in `BUILTINS` of `wgsl/module.ts`. */
-  readonly body: string;
-  readonly workgroupSize: readonly [number, number, number];
-  readonly workgroups: readonly [number, number, number];
-  /** Bound on the loop iterations of one invocation. */
-  readonly loopIterations: number;
-  readonly workgroupBytes: number;
-}
+/** What a template produces; its statements may use the builtins named in `BUILTINS` of `wgsl/module.ts`. */
+export type TileKernel = KernelText;
