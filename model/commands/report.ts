@@ -77,8 +77,7 @@ export class HumanReport implements Report {
         this.#showEnd();
         break;
       case "failure":
-        screen.line(`error: ${event.message}`);
-        break;
+        break; // the command says it on standard error
     }
   }
 
@@ -99,10 +98,10 @@ export class HumanReport implements Report {
       `data: ${plan.data}, ${count(event.trainTokens)} tokens to train, ` +
         `${count(event.validationTokens)} to validate`,
     );
+    const goesOn = resumedFrom > 0 ? `; goes on after step ${resumedFrom}` : "";
     screen.line(
       `run: ${plan.steps} steps of ${count(tokensPerStep(plan))} tokens, learning rate ` +
-        `${plan.learningRate}, seed ${plan.seed}` +
-        (resumedFrom > 0 ? `; goes on at step ${resumedFrom}` : ""),
+        `${plan.learningRate}, seed ${plan.seed}, into ${event.out}${goesOn}`,
     );
     this.#steps = plan.steps;
     this.#resumedFrom = resumedFrom;
@@ -124,15 +123,15 @@ export class HumanReport implements Report {
   #figures(event: StepEvent): string {
     const left = (this.#steps - event.step) * event.ms;
     return `step ${`${event.step}`.padStart(`${this.#steps}`.length)}/${this.#steps}` +
-      ` | loss ${event.loss.toFixed(4)} (smoothed ${(this.#smoothed / this.#weight).toFixed(4)})` +
-      ` | lr ${event.learningRate.toExponential(2)} | norm ${event.gradNorm.toFixed(2)}` +
-      ` | ${count(Math.round(event.tokensPerSecond))} tok/s | ETA ${clock(left)}`;
+      ` loss ${event.loss.toFixed(3)} (${(this.#smoothed / this.#weight).toFixed(3)})` +
+      ` lr ${event.learningRate.toExponential(2)} norm ${event.gradNorm.toFixed(2)}` +
+      ` ${count(Math.round(event.tokensPerSecond))} tok/s ETA ${clock(left)}`;
   }
 
   #progress(event: StepEvent, columns: number): string {
     const figures = this.#figures(event);
-    const room = Math.min(30, columns - figures.length - 4);
-    if (room < 5) return figures.slice(0, columns - 1);
+    const room = Math.min(40, columns - figures.length - 2);
+    if (room < 3) return figures.slice(0, columns - 1);
     const filled = Math.round(room * event.step / this.#steps);
     return `${"█".repeat(filled)}${"░".repeat(room - filled)} ${figures}`;
   }

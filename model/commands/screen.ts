@@ -11,6 +11,9 @@ interface Output {
   isTerminal(): boolean;
 }
 
+/** Columns of a terminal that does not tell its size. */
+const USUAL_COLUMNS = 80;
+
 /** The terminal, or whatever stands in its place, behind standard output or standard error. */
 export class OutputScreen implements Screen {
   readonly #encoder = new TextEncoder();
@@ -21,9 +24,9 @@ export class OutputScreen implements Screen {
   get columns(): number | undefined {
     if (!this.output.isTerminal()) return undefined;
     try {
-      return Deno.consoleSize().columns;
+      return Math.max(20, Deno.consoleSize().columns || USUAL_COLUMNS);
     } catch {
-      return 80; // a terminal that does not tell its size
+      return USUAL_COLUMNS;
     }
   }
 
@@ -35,6 +38,12 @@ export class OutputScreen implements Screen {
   status(text: string): void {
     this.#write(`\r${text}\x1b[K`);
     this.#statusShown = true;
+  }
+
+  /** Lets the status line stand and goes to a line of its own. */
+  settle(): void {
+    if (this.#statusShown) this.#write("\n");
+    this.#statusShown = false;
   }
 
   #write(text: string): void {

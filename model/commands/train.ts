@@ -82,7 +82,11 @@ async function main(args: readonly string[]): Promise<number> {
   );
   client.start(request);
   const last = await client.finished;
-  if (last.kind === "failure") return last.badInput ? BAD_INPUT : FAILED;
+  if (last.kind === "failure") {
+    screen.settle();
+    console.error(`error: ${last.message}`);
+    return last.badInput ? BAD_INPUT : FAILED;
+  }
   if (last.reason === "stopped") {
     screen.line(`stopped at step ${last.step}; go on with: deno task train --resume --out ${request.out}`);
   }
