@@ -16,6 +16,7 @@ import { PipelineCache } from "./pipelines.ts";
 import { StateStore } from "./state.ts";
 import { probeSubgroupSize } from "./subgroups.ts";
 import { StagingPool } from "./transfer.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** How to open a device. */
 export interface DeviceOptions {
@@ -80,6 +81,8 @@ export class GpuDevice {
    * must be given up, and in a Worker the Worker with it.
    */
   readonly failure: Promise<GpuError>;
+  /** Texts of kernels that have been loaded. */
+  readonly #known = new Set<string>();
   #failed?: GpuError;
   #resolveFailure: (error: GpuError) => void;
 
@@ -130,6 +133,13 @@ export class GpuDevice {
   load(program: Program, states: StateStore): Promise<LoadedProgram> {
     this.throwIfFailed();
     return LoadedProgram.load(this, program, states);
+  }
+
+  /** Has the driver compile what is new to it in a program, where that takes long; see `warm_up.ts`. */
+  async warmUp({ name, kernels }: Program): Promise<void> {
+    const fresh = kernels.filter(({ wgsl }) => !this.#known.has(wgsl));
+    for (const { wgsl } of fresh) this.#known.add(wgsl);
+    await warmUp(this, name, fresh, () => openDevice({ budgetBytes: Infinity }));
   }
 
   /**

@@ -76,6 +76,7 @@ export class LoadedProgram {
   /** See `GpuDevice.load`. */
   static async load(device: GpuDevice, program: Program, states: StateStore): Promise<LoadedProgram> {
     checkProgram(program, device.capabilities);
+    await device.warmUp(program);
     const owned: GPUBuffer[] = [];
     try {
       device.gpu.pushErrorScope("out-of-memory");
