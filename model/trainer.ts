@@ -38,6 +38,7 @@ interface Parts {
 /** One training run. */
 export class Trainer {
   #stopRequested = false;
+  #device?: GpuDevice;
   #generator?: Generator;
   #savedStep = -1;
 
@@ -51,12 +52,15 @@ export class Trainer {
 
   /** Runs to the end. Never rejects: what goes wrong becomes a `failure` event. */
   async run(request: TrainRequest): Promise<void> {
+    let last: TrainerEvent;
     try {
       const { parts, start } = await this.#open(request);
-      await this.#train(parts, start);
+      last = await this.#train(parts, start);
     } catch (problem) {
-      this.emit({ kind: "failure", ...explainFailure(problem) });
+      last = { kind: "failure", ...explainFailure(problem) };
     }
+    this.#device?.destroy();
+    this.emit(last);
   }
 
   /** Everything that can be refused is refused here, before anything is written. */
@@ -64,7 +68,7 @@ export class Trainer {
     const { out } = request;
     const { checkpoint, rejected, previous } = await findStart(request);
     for (const { message } of rejected) this.emit({ kind: "notice", text: `refused: ${message}` });
-    const device = await openDevice();
+    const device = this.#device = await openDevice();
     const plan = previous ?? planRun(request, device.capabilities.software);
     const start = checkpoint?.trainer.step ?? 0;
     const tokenizer = await loadTokenizer(plan.tokenizer);
@@ -100,7 +104,7 @@ export class Trainer {
     return session;
   }
 
-  async #train(parts: Parts, start: number): Promise<void> {
+  async #train(parts: Parts, start: number): Promise<TrainerEvent> {
     const { plan: { steps, evalEvery, sampleEvery, saveEvery } } = parts;
     const isDue = (every: number, step: number) => every > 0 && (step % every === 0 || step === steps);
     let chunk = 1;
@@ -119,7 +123,7 @@ export class Trainer {
       await new Promise((resolve) => setTimeout(resolve, 0)); // lets a stop request in
     }
     if (this.#savedStep !== done) await this.#save(parts, done);
-    this.emit({ kind: "end", reason: done === steps ? "finished" : "stopped", step: done });
+    return { kind: "end", reason: done === steps ? "finished" : "stopped", step: done };
   }
 
   /** Takes steps `first` to `end` - 1 and reports them; returns the mean milliseconds of one. */

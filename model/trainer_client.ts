@@ -51,7 +51,11 @@ export class TrainerClient {
     this.#send({ kind: "stop" });
   }
 
-  /** Ends the Worker at once; nothing is saved. A checkpoint that was being written is never half visible. */
+  /**
+   * Ends the Worker at once, whatever it does; nothing is saved, and a checkpoint that was being written is never half
+   * visible. After the last event it frees the Worker's memory. A process that is about to end should leave that out:
+   * a driver that is taken down while the process exits may crash it (seen with lavapipe, one exit in forty).
+   */
   terminate(): void {
     this.#over = true;
     this.#worker.terminate();
@@ -63,9 +67,7 @@ export class TrainerClient {
 
   #receive(event: TrainerEvent): void {
     if (this.#over) return;
-    const final = event.kind === "end" || event.kind === "failure";
-    if (final) this.terminate();
     this.onEvent(event);
-    if (final) this.#finished.resolve(event);
+    if (event.kind === "end" || event.kind === "failure") this.#finished.resolve(event);
   }
 }
