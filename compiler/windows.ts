@@ -32,9 +32,14 @@ export function windowAxes(kernel: KernelIR): { name: string; length: number; un
   const { batch, rows, cols } = kernel.sizes;
   return [
     { name: "z", length: batch, unit: 1 },
-    { name: "n", length: cols, unit: 64 },
-    { name: "m", length: rows, unit: 64 },
+    { name: "n", length: cols, unit: tileUnit(cols) },
+    { name: "m", length: rows, unit: tileUnit(rows) },
   ].filter(({ length }) => length > 1);
+}
+
+/** Whole tiles where there are several, whole vec4s where there are not. */
+function tileUnit(length: number): number {
+  return length > 64 ? 64 : length > 4 ? 4 : 1;
 }
 
 /** The same body with index variables replaced. */
