@@ -103,7 +103,7 @@ const one = { gpu: 1, cpu: 1 };
 
 /** Peak learning rates: GPT-3's for models of these sizes (Brown et al. 2020, table 2.1); nano's was measured. */
 const DEFAULTS: Readonly<Record<PresetName, Defaults>> = {
-  "nano": { steps: 300, learningRate: 2e-3, microBatch: { gpu: 8, cpu: 8 }, accumulation: one },
+  "nano": { steps: 300, learningRate: 1e-3, microBatch: { gpu: 8, cpu: 8 }, accumulation: one },
   "gpt2": {
     steps: 1000,
     learningRate: 6e-4,
