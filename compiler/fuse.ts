@@ -39,6 +39,8 @@ class Fuser {
   readonly #reads = new Map<NodeId, Read[]>();
   readonly #readers = new Map<NodeId, Set<NodeId>>();
   readonly #reasons = new Map<string, string>();
+  /** How many outputs and concatenations a node is stored to. */
+  readonly #kept = new Map<NodeId, number>();
 
   constructor(readonly graph: Graph, readonly target: Capabilities) {
     this.#groupOf = new Array(graph.nodes.length).fill(-1);
@@ -57,6 +59,8 @@ class Fuser {
     if (mode === "eager") return;
     this.#recompute();
     this.#mergeSiblings();
+    // Groups that this loop adds are shorter than the one that they come from, and are visited in turn.
+    for (const group of this.#groups) if (group) this.#keepBindings(group);
   }
 
   result(): Fusion {
@@ -185,7 +189,7 @@ class Fuser {
     for (const other of others) {
       if (this.#dependsOn(other, group.id)) return "would create a cycle";
     }
-    return this.#tooManyBindings([...group.nodes, node.id]);
+    return this.#tooLarge([...group.nodes, node.id], kind, reduced);
   }
 
   /** True when a read of a value of the group happens at the position at which the kernel computes that value. */
@@ -204,6 +208,18 @@ class Fuser {
     return sourceSize === parallel && read.relation.kind === "row" && read.relation.length === reduced;
   }
 
+  /** Which limit one kernel for all of `nodes` would cross; a row is walked once for each reduction and once to store. */
+  #tooLarge(nodes: readonly NodeId[], kind: GroupKind, reduced: number): string | undefined {
+    if (kind === "row") {
+      const reductions = nodes.filter((id) => OPS[this.graph.nodes[id].op].class === "reduce").length;
+      const iterations = (reductions + 1) * (reduced % 4 === 0 ? reduced / 4 : reduced);
+      const allowed = this.target.maxLoopIterations;
+      if (iterations > allowed) return `would need ${iterations} loop iterations of ${allowed}`;
+    }
+    return this.#tooManyBindings(nodes);
+  }
+
+  /** An estimate while readers are not known yet; {@link Fuser.#keepBindings} counts. */
   #tooManyBindings(nodes: readonly NodeId[]): string | undefined {
     const inside = new Set(nodes);
     const tensors = new Set<NodeId>();
@@ -268,7 +284,7 @@ class Fuser {
     }
     if (this.#dependsOn(into, from, true) || this.#dependsOn(from, into, true)) return;
     const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
-    if (this.#tooManyBindings(nodes)) return;
+    if (this.#tooLarge(nodes, domain.kind, reduced)) return;
     Object.assign(b, domain, { nodes });
     for (const id of a.nodes) this.#groupOf[id] = b.id;
     this.#groups[from] = undefined;
@@ -299,28 +315,79 @@ class Fuser {
     if (!a || !b || a.kind !== b.kind || a.parallel !== b.parallel || a.reduced !== b.reduced) return;
     if (this.#dependsOn(first, second) || this.#dependsOn(second, first)) return;
     const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
-    if (this.#tooManyBindings(nodes)) return;
+    if (this.#tooLarge(nodes, a.kind, a.reduced)) return;
     a.nodes = nodes;
     for (const id of b.nodes) this.#groupOf[id] = a.id;
     this.#groups[second] = undefined;
   }
 
+  /** Takes the last nodes out of a group whose loads and stores need too many bindings, into groups of their own. */
+  #keepBindings(group: Group): void {
+    const allowed = this.target.maxStorageBuffers;
+    const removed: NodeId[] = [];
+    let reason = "";
+    while (group.nodes.length > 1) {
+      const needed = this.#bindingsOf(group);
+      if (needed <= allowed) break;
+      reason ||= `would need ${needed} bindings of ${allowed}`;
+      const last = group.nodes.pop()!;
+      this.#groupOf[last] = -1;
+      removed.unshift(last);
+    }
+    let tail: Group | undefined;
+    for (const id of removed) {
+      const node = this.graph.nodes[id];
+      const reads = this.#readsOf(id);
+      const isOther = OPS[node.op].class === "reduce" && !isRowReduction(this.graph, node);
+      if (tail && !isOther && this.#refusal(node, tail, reads) === undefined) {
+        this.#take(tail, node);
+      } else {
+        this.#start(node);
+        tail = this.#groups[this.#groupOf[id]]!;
+      }
+      this.#explain(group, id, reads, reason);
+    }
+  }
+
+  /** Tensors that a group loads, and homes that it stores to. */
+  #bindingsOf(group: Group): number {
+    const members = new Set(group.nodes);
+    let stores = 0;
+    const needed: NodeId[] = [];
+    for (const id of group.nodes) {
+      const homes = Math.max(this.#kept.get(id) ?? 0, this.#readersOf(id).length > 0 ? 1 : 0);
+      stores += homes;
+      if (homes > 0) needed.push(id);
+    }
+    const loads = new Set<NodeId>();
+    const seen = new Set(needed);
+    for (const id of needed) {
+      for (const { tensor } of this.#readsOf(id)) {
+        if (!members.has(tensor)) loads.add(tensor);
+        else if (!seen.has(tensor)) {
+          seen.add(tensor);
+          needed.push(tensor);
+        }
+      }
+    }
+    return loads.size + stores;
+  }
+
   /** Inlines results into their readers where that moves fewer bytes than storing and loading them. */
   #recompute(): void {
     for (const node of this.graph.nodes) if (this.#groupOf[node.id] >= 0) this.#registerReads(node.id);
-    const wanted = new Set(this.graph.outputs.map((output) => output.node));
-    for (const id of this.#movedOutOf(wanted)) wanted.add(id);
+    for (const id of this.#movedOut()) this.#kept.set(id, (this.#kept.get(id) ?? 0) + 1);
     for (let id = this.graph.nodes.length - 1; id >= 0; id--) {
       const node = this.graph.nodes[id];
-      if (this.#groupOf[id] < 0 || OPS[node.op].class !== "pointwise" || wanted.has(id)) continue;
+      if (this.#groupOf[id] < 0 || OPS[node.op].class !== "pointwise" || this.#kept.has(id)) continue;
       const readers = this.#readersOf(id);
       if (readers.length > 0) this.#tryInline(node, readers);
     }
   }
 
-  /** Nodes that reach an output or a concat through views alone: they are stored whatever happens. */
-  #movedOutOf(outputs: ReadonlySet<NodeId>): NodeId[] {
-    const roots = [...outputs];
+  /** Nodes that reach an output or a concat through views alone, once for each: they are stored whatever happens. */
+  #movedOut(): NodeId[] {
+    const roots = this.graph.outputs.map((output) => output.node);
     for (const node of this.graph.nodes) if (node.op === "concat") roots.push(...node.inputs);
     return roots.map((id) => {
       let node = this.graph.nodes[id];

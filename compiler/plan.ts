@@ -50,9 +50,10 @@ export function planMemory(storage: Storage, kernels: readonly KernelIR[], targe
   const at: { buffer: number; offset: number }[] = new Array(roots.length);
   for (const root of roots) {
     if (root.kind === "arena") continue;
-    check(root, target);
+    const bytes = roundUp(rootBytes(root), 16);
+    check(root, bytes, target);
     at[root.id] = { buffer: buffers.length, offset: 0 };
-    buffers.push({ kind: root.kind, name: root.name, bytes: roundUp(rootBytes(root), 16) });
+    buffers.push({ kind: root.kind, name: root.name, bytes });
   }
   const fixedBytes = buffers.reduce((sum, buffer) => sum + buffer.bytes, 0);
   const arenas = pack(roots, lifetimes, target);
@@ -162,8 +163,8 @@ function pack(roots: readonly Root[], lifetimes: Lifetimes, target: Capabilities
   const sizes: number[] = [];
   const at = new Map<number, { arena: number; offset: number }>();
   for (const id of ids) {
-    check(roots[id], target);
     const bytes = roundUp(rootBytes(roots[id]), ARENA_ALIGNMENT);
+    check(roots[id], bytes, target);
     const [first, last] = lifetimes.get(id)!;
     const rivals = placed.filter((other) => other.first <= last && other.last >= first);
     for (let arena = 0;; arena++) {
@@ -193,8 +194,7 @@ function tightestGap(rivals: { start: number; end: number }[], bytes: number): n
   return best >= 0 ? best : end;
 }
 
-function check(root: Root, target: Capabilities): void {
-  const bytes = rootBytes(root);
+function check(root: Root, bytes: number, target: Capabilities): void {
   if (bytes > target.maxBufferBytes) {
     throw new LimitError(
       `tensor ${root.name} (${root.elements} ${root.dtype})`,
