@@ -95,6 +95,7 @@ export interface RunPlan {
 interface Defaults {
   readonly steps: number;
   readonly learningRate: number;
+  readonly saveEvery: number;
   readonly microBatch: { readonly gpu: number; readonly cpu: number };
   readonly accumulation: { readonly gpu: number; readonly cpu: number };
 }
@@ -103,26 +104,41 @@ const one = { gpu: 1, cpu: 1 };
 
 /** Peak learning rates: GPT-3's for models of these sizes (Brown et al. 2020, table 2.1); nano's was measured. */
 const DEFAULTS: Readonly<Record<PresetName, Defaults>> = {
-  "nano": { steps: 300, learningRate: 1e-3, microBatch: { gpu: 8, cpu: 8 }, accumulation: one },
+  "nano": {
+    steps: 300,
+    learningRate: 1e-3,
+    saveEvery: 100,
+    microBatch: { gpu: 8, cpu: 8 },
+    accumulation: one,
+  },
   "gpt2": {
     steps: 1000,
     learningRate: 6e-4,
+    saveEvery: 250,
     microBatch: { gpu: 4, cpu: 1 },
     accumulation: { gpu: 4, cpu: 1 },
   },
   "gpt2-medium": {
     steps: 1000,
     learningRate: 3e-4,
+    saveEvery: 250,
     microBatch: { gpu: 2, cpu: 1 },
     accumulation: { gpu: 8, cpu: 1 },
   },
   "gpt2-large": {
     steps: 1000,
     learningRate: 2.5e-4,
+    saveEvery: 250,
     microBatch: one,
     accumulation: { gpu: 16, cpu: 1 },
   },
-  "gpt2-xl": { steps: 1000, learningRate: 2e-4, microBatch: one, accumulation: { gpu: 16, cpu: 1 } },
+  "gpt2-xl": {
+    steps: 1000,
+    learningRate: 2e-4,
+    saveEvery: 250,
+    microBatch: one,
+    accumulation: { gpu: 16, cpu: 1 },
+  },
 };
 
 /** The preset that suits an adapter: one that learns in two minutes on a processor, GPT-2 124M on a GPU. */
@@ -164,7 +180,7 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
     seed: request.seed ?? 1337,
     mode: request.mode ?? "fused",
     evalEvery: request.evalEvery ?? 50,
-    saveEvery: request.saveEvery ?? 100,
+    saveEvery: request.saveEvery ?? defaults.saveEvery,
     sampleEvery: request.sampleEvery ?? 100,
   };
 }

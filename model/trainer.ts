@@ -41,6 +41,7 @@ export class Trainer {
   #device?: GpuDevice;
   #generator?: Generator;
   #savedStep = -1;
+  #savedPath?: string;
 
   /** @param emit Takes the events of the run, in order; the last one is `end` or `failure`. */
   constructor(private readonly emit: (event: TrainerEvent) => void) {}
@@ -57,7 +58,11 @@ export class Trainer {
       const { parts, start } = await this.#open(request);
       last = await this.#train(parts, start);
     } catch (problem) {
-      last = { kind: "failure", ...explainFailure(problem) };
+      const { message, badInput } = explainFailure(problem);
+      const remains = this.#savedPath
+        ? `; the checkpoint ${this.#savedPath} is good: go on with --resume`
+        : "";
+      last = { kind: "failure", message: message + remains, badInput };
     }
     this.#device?.destroy();
     this.emit(last);
@@ -87,6 +92,7 @@ export class Trainer {
     if (checkpoint) await restore(session, checkpoint);
     else await session.initialize();
     this.#savedStep = start;
+    this.#savedPath = checkpoint?.path;
     return { parts: { out, plan, session, data, tokenizer }, start };
   }
 
@@ -172,6 +178,7 @@ export class Trainer {
       trainer: { step, position: step * plan.accumulation, seed: plan.seed, plan },
     });
     this.#savedStep = step;
+    this.#savedPath = path;
     this.emit({ kind: "checkpoint", step, path });
   }
 }
@@ -204,6 +211,6 @@ function checkFinite(figures: readonly StepFigures[]): void {
     `step ${
       bad.step + 1
     }: the loss is ${bad.loss}, the gradient norm ${bad.gradNorm}: the run has diverged; ` +
-      "go on from its last checkpoint with --resume and a lower --lr",
+      "a lower --lr helps",
   );
 }

@@ -87,7 +87,8 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(`error: ${last.message}`);
     return last.badInput ? BAD_INPUT : FAILED;
   }
-  if (last.reason === "stopped") {
+  if (last.step === 0) screen.line("stopped before the first step: nothing was saved");
+  else if (last.reason === "stopped") {
     screen.line(`stopped at step ${last.step}; go on with: deno task train --resume --out ${request.out}`);
   }
   return 0;
