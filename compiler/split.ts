@@ -18,6 +18,8 @@ const BUSY = { software: { rows: 64, columns: 512 }, gpu: { rows: 1024, columns:
 const SHORT = { rows: 1024, columns: 128 };
 /** Rows that one invocation adds up in a stage of a column reduction. */
 const COLUMN_STAGE = 64;
+/** Depths of a product that one loop iteration adds up; a few times the smallest step of any schedule. */
+const DEPTHS_PER_ITERATION = 8;
 
 /** Rewrites reductions, gathers and products that do not fit the target as they are. */
 export function splitForTarget(graph: Graph, target: Capabilities): Graph {
@@ -122,12 +124,32 @@ class Splitter {
   }
 
   #oneByOne(node: Node, input: NodeId, axes: readonly number[]): NodeId | undefined {
-    if (axes.length < 2 || sizeOfAxes(this.graph.nodes[node.inputs[0]].shape, axes) <= SHORT.columns) {
-      return undefined;
-    }
+    const { shape } = this.graph.nodes[node.inputs[0]];
+    const fits = axes.length < 2 && shape[axes[0]] <= this.target.maxLoopIterations;
+    if (fits || sizeOfAxes(shape, axes) <= SHORT.columns) return undefined;
     let value = input;
-    for (const axis of [...axes].sort((a, b) => b - a)) value = this.#reduce(node, value, axis);
+    for (const axis of [...axes].sort((a, b) => b - a)) value = this.#axis(node, value, axis);
     return this.#reshape(value, node.shape);
+  }
+
+  /** Reduces any one axis, in two stages where a single loop would be too long. */
+  #axis(node: Node, input: NodeId, axis: number): NodeId {
+    const { shape } = this.#builder.nodes[input];
+    const reduced = shape[axis];
+    if (reduced <= this.target.maxLoopIterations) return this.#reduce(node, input, axis);
+    const [outer, inner] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis + 1))];
+    const length = Math.ceil(Math.sqrt(reduced));
+    const stages = Math.floor(reduced / length);
+    const main = stages * length;
+    const whole = this.#reshape(input, [outer, reduced, inner]);
+    const head = this.#slice(whole, [0, 0, 0], [outer, main, inner]);
+    const partial = this.#reduce(node, this.#reshape(head, [outer, stages, length, inner]), 2);
+    let total = this.#reduce(node, partial, 1);
+    if (main < reduced) {
+      const tail = this.#slice(whole, [0, main, 0], [outer, reduced, inner]);
+      total = this.#join(node, total, this.#reduce(node, tail, 1));
+    }
+    return this.#reshape(total, shape.filter((_, i) => i !== axis));
   }
 
   /** A gather gives 0 outside its table, so the gathers of a table's windows add up to that of the table. */
@@ -156,16 +178,20 @@ class Splitter {
     return this.#builder.add("broadcast", [ones], { shape });
   }
 
-  /** Windows along rows or columns cannot help an operand whose outermost axis is the summed one: split the sum. */
+  /**
+   * Windows along rows or columns cannot help an operand whose outermost axis is the summed one, nor a sum too long for
+   * the loop over it: split the sum.
+   */
   #product(node: Node, [a, b]: readonly NodeId[]): NodeId | undefined {
     const rank = node.shape.length;
     const [left, right] = node.inputs.map((input) => this.graph.nodes[input]);
     const batch = sizeOf(node.shape.slice(0, -2));
     const strided = [...node.attrs.transA ? [left] : [], ...node.attrs.transB ? [] : [right]];
     const bytes = Math.max(0, ...strided.map((operand) => this.#bytes(operand) / batch));
-    if (bytes <= this.target.maxBindingBytes) return undefined;
     const depth = left.shape[node.attrs.transA ? rank - 2 : rank - 1];
-    const size = windowLength(depth, bytes, this.target.maxBindingBytes);
+    const deepest = DEPTHS_PER_ITERATION * this.target.maxLoopIterations;
+    if (bytes <= this.target.maxBindingBytes && depth <= deepest) return undefined;
+    const size = Math.min(windowLength(depth, bytes, this.target.maxBindingBytes), deepest);
     let total: NodeId | undefined;
     for (let start = 0; start < depth; start += size) {
       const end = Math.min(depth, start + size);

@@ -29,6 +29,8 @@ const TINY_FLOPS = 0.02e9;
 const FAR_BYTES = 16 * 2 ** 20;
 /** Loop iterations that are left for the loop of stores. */
 const STORE_ITERATIONS = 64;
+/** Most depth steps in one iteration: `split.ts` cuts deeper products, because text grows with every step. */
+const MAX_UNROLLED_STEPS = 8;
 
 /** The schedule to use when nobody has measured. */
 export function chooseMatmulSchedule(shape: MatmulShape, target: Capabilities): MatmulSchedule {
@@ -115,10 +117,10 @@ function covering(n: number, low: number, high: number): number {
   return size;
 }
 
-/** `step`, or the smallest multiple of it with which the loop over depth keeps the target's limit. */
+/** `step`, or the smallest multiple of it, within reason, with which the loop over depth keeps the target's limit. */
 function depthStep(shape: MatmulShape, step: number, target: Capabilities): number {
-  const iterations = target.maxLoopIterations - STORE_ITERATIONS;
-  return step * Math.max(1, Math.ceil(shape.depth / step / iterations));
+  const iterations = Math.max(1, target.maxLoopIterations - STORE_ITERATIONS);
+  return step * Math.min(MAX_UNROLLED_STEPS, Math.max(1, Math.ceil(shape.depth / step / iterations)));
 }
 
 function flopsOf(shape: MatmulShape): number {
