@@ -62,7 +62,7 @@ export class KernelSet {
   /** The kernel itself, or halves of it, again and again, until their bindings fit. */
   #windows(kernel: KernelIR): { kernel: KernelIR; slots: Slots }[] {
     const slots = this.#slots(kernel);
-    const tooLarge = this.#largest(slots);
+    const tooLarge = this.#tooLarge(slots);
     if (!tooLarge) return [{ kernel, slots }];
     let best: { first: KernelIR; rest: KernelIR; bytes: number } | undefined;
     for (const { name, length, unit } of windowAxes(kernel)) {
@@ -83,8 +83,10 @@ export class KernelSet {
     );
   }
 
-  #largest(slots: Slots): Slot | undefined {
-    return slots.list.find((slot) => bytesOf(slot) > this.target.maxBindingBytes);
+  /** The largest binding, if it is too large. */
+  #tooLarge(slots: Slots): Slot | undefined {
+    const [largest] = [...slots.list].sort((a, b) => bytesOf(b) - bytesOf(a));
+    return largest && bytesOf(largest) > this.target.maxBindingBytes ? largest : undefined;
   }
 
   #launch(kernel: KernelIR, slots: Slots, group: number): void {

@@ -70,7 +70,10 @@ class Splitter {
     );
     if (!leading) return this.#oneByOne(node, input, axes);
     const tooLong = reduced > this.target.maxLoopIterations / 4;
-    if (reduced <= SHORT.columns || (parallel / 4 >= busy.columns && !tooLong)) return undefined;
+    // A window is a range of columns, and reads all rows of its range.
+    const tooLarge = this.#bytes(source) > this.target.maxBindingBytes && reduced > 3;
+    const fits = reduced <= SHORT.columns || (parallel / 4 >= busy.columns && !tooLong);
+    if (fits && !tooLarge) return undefined;
     return this.#columns(node, this.#reshape(input, [reduced, parallel]), parallel, reduced);
   }
 
@@ -110,12 +113,23 @@ class Splitter {
 
   /** [reduced, parallel] down the columns. */
   #columns(node: Node, input: NodeId, parallel: number, reduced: number): NodeId {
-    const length = Math.max(COLUMN_STAGE, Math.ceil(Math.sqrt(reduced)));
+    const rowBytes = parallel * bytesPerElement(node.dtype);
+    const { maxBindingBytes } = this.target;
+    // A window that crosses from stage to stage reads both.
+    const covered = Math.max(2, Math.floor(maxBindingBytes / 4 / rowBytes));
+    const length = Math.min(
+      Math.max(COLUMN_STAGE, Math.ceil(Math.sqrt(reduced))),
+      Math.ceil(reduced / 2),
+      covered,
+    );
     const stages = Math.floor(reduced / length);
     const main = stages * length;
     const head = main === reduced ? input : this.#slice(input, [0, 0], [main, parallel]);
     const partial = this.#reduce(node, this.#reshape(head, [stages, length, parallel]), 1);
-    let total = this.#reduce(node, partial, 0);
+    let total = stages > 3 && stages * rowBytes > maxBindingBytes
+      ? this.#columns(node, partial, parallel, stages)
+      : this.#reduce(node, partial, 0);
+    total = this.#reshape(total, [parallel]);
     if (main < reduced) {
       const tail = this.#slice(input, [main, 0], [reduced, parallel]);
       total = this.#join(node, total, this.#reduce(node, tail, 0));

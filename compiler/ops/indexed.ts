@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { bytesPerElement } from "../dtype.ts";
 import type { TensorType } from "../graph.ts";
 import { type Shape, sizeOf } from "../shape.ts";
 import type { OpSpec } from "./types.ts";
@@ -104,7 +105,10 @@ export const INDEXED: Record<string, OpSpec> = {
       const count = indices.shape[0];
       const rest = updates.shape.slice(1);
       // Sorting compares every pair, and one invocation sums a segment: both are loops as long as the indices.
-      const most = Math.min(target.maxLoopIterations, 65_535);
+      // It may read any update, so one binding must cover all of a part, from the aligned offset before it.
+      const rowBytes = sizeOf(rest) * bytesPerElement(updates.dtype);
+      const bound = Math.floor((target.maxBindingBytes - target.bindingAlignment) / Math.max(1, rowBytes));
+      const most = Math.max(1, Math.min(target.maxLoopIterations, 65_535, bound));
       let total: typeof updates | undefined;
       for (let start = 0; start < count; start += most) {
         const end = Math.min(count, start + most);
