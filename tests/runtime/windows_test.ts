@@ -3,7 +3,7 @@
  * products, four storage buffers make the fuser give up parts of its groups, loops of 128 iterations make stages. None
  * of that may change a value. `large_tensors_test.ts` has the training step.
  */
-import { assert, assertGreater } from "@std/assert";
+import { assert, assertAlmostEquals, assertGreater } from "@std/assert";
 import {
   type Capabilities,
   compileGraph,
@@ -16,6 +16,9 @@ import {
 } from "../../compiler/mod.ts";
 import type { GpuDevice, TensorData } from "../../runtime/mod.ts";
 import { type InputValues, randomGraph, randomInputs } from "../support/random_graph.ts";
+import { stepScalars } from "../../model/optimizer.ts";
+import { traceInit, traceLoss } from "../../model/programs.ts";
+import { TINY_BATCH, tinyConfig, tinyTrainStep } from "../support/tiny_gpt2.ts";
 import { withDevice } from "./support.ts";
 
 const GRAPHS = 40;
@@ -136,4 +139,27 @@ Deno.test("chains cut for want of bindings compute every output", () =>
       const wrong = await differenceFrom(device, program, graph, inputs);
       assert(wrong === undefined, `${maxStorageBuffers} buffers: ${wrong}`);
     }
+  }));
+
+Deno.test("a training step on bindings of 16 KiB has the loss of the float64 reference", () =>
+  withDevice(async (device) => {
+    const config = tinyConfig();
+    const states = device.createStates();
+    const target = { ...device.capabilities, maxBindingBytes: 16 * 1024 };
+    const load = async (graph: Graph) => await device.load(compileGraph(graph, target), states);
+    const init = await load(traceInit(config));
+    init.run({ scalars: { key: 11 } });
+    const { params } = await init.readAll(["params"]);
+    assertGreater(params.byteLength, 8 * target.maxBindingBytes);
+    const tokens = Int32Array.from({ length: 32 }, (_, i) => (i * 61) % config.vocabulary);
+    const targets = tokens.map((_, i) => tokens[(i + 1) % 32]);
+    const { loss } = evaluate(traceLoss(config, TINY_BATCH), {
+      params: params as Float32Array,
+      tokens,
+      targets,
+    });
+    const step = await load(tinyTrainStep());
+    step.run({ batch: { tokens, targets }, scalars: stepScalars(0, 1e-3) });
+    const { loss: actual } = await step.readAll(["loss"]);
+    assertAlmostEquals(actual[0], loss[0], 1e-4);
   }));
