@@ -11,7 +11,6 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { type Capabilities, LAVAPIPE } from "../compiler/capabilities.ts";
 import {
   chooseMatmulSchedule,
   matmulCandidates,
@@ -26,6 +25,7 @@ import {
   matmulShape,
   openTestDevice,
   plainMatmul,
+  SOFTWARE as target,
 } from "../tests/compiler/matmul_support.ts";
 
 /** Rows, columns and depth: cubes, GPT-2's products forward, of dX and of dW, its head, small models, decoding. */
@@ -75,7 +75,6 @@ device.addEventListener("uncapturederror", (event) => {
   console.error(`matmul_template: ${(event as GPUUncapturedErrorEvent).error.message}`);
   Deno.exit(1);
 });
-const target: Capabilities = LAVAPIPE;
 
 function parseShape(text: string): MatmulShape {
   const [layout, rows, cols, depth, batch = "1"] = text.split("x");

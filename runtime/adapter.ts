@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { getVariable, LOADER_VARIABLE, prepareEnvironment } from "./environment.ts";
+import { LOADER_VARIABLE, prepareEnvironment } from "./environment.ts";
 import { DeviceError } from "./errors.ts";
 import { installSwiftShader, SWIFTSHADER_ARCHITECTURE } from "./swiftshader.ts";
+import { getVariable } from "./variables.ts";
 
 /** What to do about a missing adapter, for messages. */
 export const DRIVER_REMEDY = Deno.build.os === "linux"

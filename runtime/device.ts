@@ -8,7 +8,7 @@
 import type { Capabilities } from "../compiler/capabilities.ts";
 import type { Program } from "../compiler/program.ts";
 import { DRIVER_REMEDY } from "./adapter.ts";
-import { getVariable, prepareEnvironment } from "./environment.ts";
+import { prepareEnvironment } from "./environment.ts";
 import { DeviceError, GpuError, type GpuErrorKind, type GpuErrorPlace, oneLine } from "./errors.ts";
 import { LoadedProgram } from "./execute.ts";
 import { DeviceMemory } from "./memory.ts";
@@ -16,6 +16,7 @@ import { PipelineCache } from "./pipelines.ts";
 import { StateStore } from "./state.ts";
 import { probeSubgroupSize } from "./subgroups.ts";
 import { StagingPool } from "./transfer.ts";
+import { getVariable } from "./variables.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** How to open a device. */

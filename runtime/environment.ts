@@ -5,6 +5,9 @@
  * @module
  */
 
+import { getVariable, setDefault } from "./variables.ts";
+import { preferWideVectors } from "./vector_width.ts";
+
 /** Path of a Vulkan loader to use where the system has none; {@link prepareEnvironment} loads it. */
 export const LOADER_VARIABLE = "SINTER_VULKAN_LOADER";
 
@@ -14,11 +17,13 @@ export const LOADER_VARIABLE = "SINTER_VULKAN_LOADER";
  *
  * - Deno falls back to OpenGL when Vulkan gives no adapter: 16 storage buffers, no f16. Vulkan is asked for by name.
  * - Drivers print an error when XDG_RUNTIME_DIR is not set, though a compute program has no display to look for.
+ * - lavapipe is asked for the processor's widest vectors.
  */
 export function prepareEnvironment(): void {
   if (Deno.build.os !== "linux") return;
   setDefault("DENO_WEBGPU_BACKEND", "vulkan");
   setDefault("XDG_RUNTIME_DIR", "/tmp");
+  preferWideVectors();
   const loader = getVariable(LOADER_VARIABLE);
   if (loader) loadVulkan(loader);
 }
@@ -29,17 +34,4 @@ export function prepareEnvironment(): void {
  */
 export function loadVulkan(path: string): void {
   Deno.dlopen(path, {});
-}
-
-function mayUse(variable: string): boolean {
-  return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
-}
-
-/** The value of an environment variable, `undefined` when it is not set or may not be read. */
-export function getVariable(variable: string): string | undefined {
-  return mayUse(variable) ? Deno.env.get(variable) : undefined;
-}
-
-function setDefault(variable: string, value: string): void {
-  if (mayUse(variable) && !Deno.env.get(variable)) Deno.env.set(variable, value);
 }

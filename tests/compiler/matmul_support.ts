@@ -5,6 +5,7 @@
  * @module
  */
 import { type Capabilities, LAVAPIPE } from "../../compiler/capabilities.ts";
+import { prepareEnvironment } from "../../runtime/environment.ts";
 import { emitMatmul, type MatmulSchedule } from "../../compiler/wgsl/matmul.ts";
 import { assembleModule } from "../../compiler/wgsl/module.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "../../compiler/wgsl/tile.ts";
@@ -12,6 +13,15 @@ import type { Writer } from "../../compiler/wgsl/writer.ts";
 
 /** Elements before and after an operand or the result, as many as keep vec4s aligned. */
 export const GUARD = 64;
+prepareEnvironment();
+const adapter = await navigator.gpu?.requestAdapter();
+
+/** lavapipe with as many lanes as it has here: 8 or, where the processor has 512-bit vectors, 16. */
+export const SOFTWARE: Capabilities = {
+  ...LAVAPIPE,
+  subgroupSize: adapter?.info.subgroupMinSize ?? LAVAPIPE.subgroupSize,
+};
+
 /** What guards of the result hold before the run and must hold after it. */
 export const POISON = 12_345;
 
@@ -85,7 +95,7 @@ export interface PlainMatmul {
 export function plainMatmul(
   shape: MatmulShape,
   schedule: MatmulSchedule,
-  target: Capabilities = LAVAPIPE,
+  target: Capabilities = SOFTWARE,
   faults = false,
 ): PlainMatmul {
   const { rows, cols, depth } = shape;
@@ -141,7 +151,6 @@ export function plainMatmul(
 
 /** A device with the adapter's own limits and the features that the template may use, or undefined without adapter. */
 export async function openTestDevice(): Promise<GPUDevice | undefined> {
-  const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) return undefined;
   const { limits } = adapter;
   return await adapter.requestDevice({
