@@ -128,16 +128,18 @@ function flopsOf(shape: MatmulShape): number {
 }
 
 /**
- * 32 x 8 a lane where it pays, 32 x 4 for small products, 16 x 4 for tiny ones: 55, 45 and 30 GFLOP/s, which take 400,
- * 180 and 100 ms to compile. Larger tiles were no faster and took 0.7 to 1.4 s; a depth step of 8 was no faster.
+ * A tile of 64 x 64: on 8 lanes 32 x 8 a lane where it pays, 32 x 4 for small products, 16 x 4 for tiny ones (55, 45 and
+ * 30 GFLOP/s, which take 400, 180 and 100 ms to compile); on 16 lanes 64 x 4 (a tenth to a third faster than 32 x 8 and
+ * 32 x 4 at every size of GPT-2's). Larger tiles were no faster and took 0.7 to 1.4 s; a depth step of 8 was no faster.
  */
 function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSchedule {
   const lanes = target.subgroupSize;
   const { batch, rows, cols, depth } = shape;
   const base = { kind: "subgroup", lanes, subgroups: 1, band: BAND } as const;
   const flops = flopsOf(shape);
-  const largest = flops < TINY_FLOPS ? 16 : 32;
-  const wide = flops < LARGE_FLOPS ? 4 : 8;
+  const manyLanes = lanes >= 16;
+  const largest = flops < TINY_FLOPS ? 16 : manyLanes ? 64 : 32;
+  const wide = flops < LARGE_FLOPS || manyLanes ? 4 : 8;
 
   // Few columns: lanes along the rows waste less of the tile.
   if (cols < 4 * lanes && rows > cols) {
@@ -147,8 +149,9 @@ function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSch
   // A large B read across its rows: broadcasting B gives each load eight cache lines to wait for at once instead of
   // four (64 x 768 x 25152: 43 against 21 GFLOP/s).
   const across = shape.aContiguous === "depth" && shape.bContiguous === "cols";
-  if (across && rows > 4 * lanes && 4 * depth * cols > FAR_BYTES) {
-    return { ...base, lanesAlong: "rows", perLane: 8, shared: 32, depthStep: depthStep(shape, 4, target) };
+  if (across && rows >= 4 * lanes && 4 * depth * cols > FAR_BYTES) {
+    const tile = manyLanes ? { perLane: 4, shared: 64 } : { perLane: 8, shared: 32 };
+    return { ...base, lanesAlong: "rows", ...tile, depthStep: depthStep(shape, 4, target) };
   }
 
   const shared = covering(rows, shape.aContiguous === "rows" && rows > 4 ? 4 : 1, largest);
