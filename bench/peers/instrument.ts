@@ -25,6 +25,9 @@ export interface GpuWatch {
  * @param rewrite Changes the WGSL of each module before naga sees it.
  */
 export function watchGpu(rewrite: (wgsl: string) => string = (wgsl) => wgsl): GpuWatch {
+  // Where Sinter brought its own driver, the loader's path is in the environment: see runtime/environment.ts.
+  const loader = Deno.env.get("SINTER_VULKAN_LOADER");
+  if (loader) Deno.dlopen(loader, {});
   let device: GPUDevice | undefined;
   let dispatches = 0, bytes = 0, peakBytes = 0;
   let error: string | undefined;

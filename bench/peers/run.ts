@@ -73,6 +73,7 @@ function programOf(peer: PeerName): string[] {
     "--allow-read",
     "--allow-env",
     "--allow-sys",
+    `--allow-ffi=${fromFileUrl(new URL("../../.cache", import.meta.url))}`,
     path,
     ...(peer === "jax-wasm" ? ["--backend", "wasm"] : []),
   ];
