@@ -8,7 +8,7 @@
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
 import { KernelSet, scalarsBytes } from "./emit.ts";
-import type { Fusion, Mode } from "./fusion.ts";
+import { type Fusion, type Mode, type Optimization, OPTIMIZATIONS } from "./fusion.ts";
 import { fuse } from "./fuse.ts";
 import { type Graph, sizeOf } from "./graph.ts";
 import { hashGraph, hashText } from "./hash.ts";
@@ -16,6 +16,7 @@ import { type KernelIR, lowerWork } from "./lower_work.ts";
 import { OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
 import { type Placement, planMemory } from "./plan.ts";
 import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
+import { ATTENTION_OPS } from "./ops/attention.ts";
 import { simplify } from "./simplify.ts";
 import { splitForTarget } from "./split.ts";
 import { bytesPerElement } from "./dtype.ts";
@@ -26,6 +27,8 @@ import { assignStorage, type Storage } from "./storage.ts";
 export interface CompileOptions {
   /** `fused` by default; `eager` gives every op a kernel of its own, and products no tiles. */
   readonly mode?: Mode;
+  /** What to do instead of all that the mode does. */
+  readonly optimizations?: ReadonlySet<Optimization>;
   /** Name of the program in messages and listings. */
   readonly name?: string;
 }
@@ -34,7 +37,7 @@ export interface CompileOptions {
 export interface Compilation {
   /** As it was traced. */
   readonly graph: Graph;
-  /** Without composites. */
+  /** Without composites, those that have a template apart. */
   readonly decomposed: Graph;
   /** After simplification and splitting. */
   readonly simplified: Graph;
@@ -64,6 +67,7 @@ export function compileGraph(graph: Graph, target: Capabilities, options: Compil
 /** Compiles and keeps every stage: what the inspector shows. */
 export function compileStages(graph: Graph, target: Capabilities, options: CompileOptions = {}): Compilation {
   const { mode = "fused", name = "program" } = options;
+  const { optimizations = OPTIMIZATIONS[mode] } = options;
   const compileMs: Record<string, number> = {};
   const timed = <T>(stage: string, run: () => T): T => {
     const start = performance.now();
@@ -71,18 +75,28 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     compileMs[stage] = performance.now() - start;
     return result;
   };
-  const decomposed = timed("decompose", () => decompose(graph, target));
+  const decomposed = timed(
+    "decompose",
+    () =>
+      decompose(
+        graph,
+        target,
+        (op) =>
+          optimizations.has("attention") && target.software && target.subgroupSize > 0 &&
+          ATTENTION_OPS.has(op),
+      ),
+  );
   const simplified = timed(
     "simplify",
     () => simplify(splitForTarget(simplify(decomposed), target), { without: ["nested-reductions"] }),
   );
-  const fusion = timed("fuse", () => fuse(simplified, target, mode));
+  const fusion = timed("fuse", () => fuse(simplified, target, optimizations));
   const { storage, lowered, order } = timed("lower", () => settleStorage(fusion));
   const kernels = order.map((id) => lowered[id]);
   const placement = timed("plan", () => planMemory(storage, kernels, target));
   const scalars = scalarsOf(simplified);
   const scalarsBuffer = placement.buffers.length;
-  const set = new KernelSet(placement, scalars, scalarsBuffer, target, mode);
+  const set = new KernelSet(placement, scalars, scalarsBuffer, target, optimizations.has("tiles"));
   timed("emit", () => {
     order.forEach((id, position) => {
       const { group } = storage.works[id];
@@ -95,7 +109,7 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   }
   const program: Program = {
     name,
-    hash: hashText(`${hashGraph(graph)} ${mode} ${JSON.stringify(target)}`),
+    hash: hashText(`${hashGraph(graph)} ${[...optimizations].sort()} ${JSON.stringify(target)}`),
     kernels: set.kernels,
     dispatches: set.dispatches,
     buffers,

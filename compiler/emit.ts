@@ -7,17 +7,18 @@
 import type { Capabilities } from "./capabilities.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { InternalError, LimitError } from "./errors.ts";
-import type { Mode } from "./fusion.ts";
 import { hashText } from "./hash.ts";
 import { type IndexExpr, rangeOf } from "./index_expr.ts";
 import type { Body } from "./kernel.ts";
 import type { KernelIR } from "./lower_work.ts";
+import { ATTENTION_KERNELS } from "./ops/attention.ts";
 import { OPS } from "./ops/mod.ts";
 import { PHILOX_WGSL } from "./ops/leaves.ts";
 import type { Placement } from "./plan.ts";
 import { printKernel } from "./print_kernel.ts";
 import type { BufferRange, Dispatch, KernelSource, ProgramScalar } from "./program.ts";
 import { windowAxes, windowOf } from "./windows.ts";
+import { attentionAccesses, emitAttention } from "./wgsl/attention_kernel.ts";
 import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
 import type { KernelText } from "./wgsl/kernel_text.ts";
 import { emitLoops, vectorVariable } from "./wgsl/loops.ts";
@@ -36,12 +37,9 @@ export class KernelSet {
     readonly scalars: readonly ProgramScalar[],
     readonly scalarsBuffer: number,
     readonly target: Capabilities,
-    readonly mode: Mode = "fused",
+    /** Whether products are cut into tiles. */
+    readonly tiled = true,
   ) {}
-
-  get #tiled(): boolean {
-    return this.mode === "fused";
-  }
 
   /** Adds the dispatches of one kernel; `group` tells which fusion group it belongs to. */
   add(kernel: KernelIR, group: number): void {
@@ -52,7 +50,7 @@ export class KernelSet {
     const written = new Set(kernel.body.stores.map((store) => this.placement.at[store.tensor].buffer));
     const exclusive = (root: number) => written.has(this.placement.at[root].buffer);
     return new Slots(
-      accessesFor(kernel, this.#tiled),
+      accessesFor(kernel, this.tiled),
       this.target,
       exclusive,
       (root) => this.placement.elements[root],
@@ -91,7 +89,7 @@ export class KernelSet {
 
   #launch(kernel: KernelIR, slots: Slots, group: number): void {
     const { target } = this;
-    const text = generate(kernel, slots, target, this.#tiled);
+    const text = generate(kernel, slots, target, this.tiled);
     this.#check(kernel, slots, text);
     const usesScalars = /\bscalars\./.test(text.body);
     const bindings = slots.declarations();
@@ -169,6 +167,7 @@ function bytesOf(slot: Slot): number {
 
 function accessesFor(kernel: KernelIR, tiled: boolean): Access[] {
   if (kernel.kind === "matmul") return matmulAccesses(kernel, tiled);
+  if (kernel.kind === "attention") return attentionAccesses(kernel);
   if (kernel.kind === "segment" || kernel.kind === "indexed") return indexedAccesses(kernel);
   return accessesOf(kernel.body, vectorVariable(kernel));
 }
@@ -177,6 +176,8 @@ function generate(kernel: KernelIR, slots: Slots, target: Capabilities, tiled: b
   switch (kernel.kind) {
     case "matmul":
       return emitProduct(kernel, slots, target, tiled);
+    case "attention":
+      return emitAttention(kernel, slots, target);
     case "segment":
       return emitSegmentSum(kernel, slots, target);
     case "indexed":
@@ -221,7 +222,16 @@ function flopsOf(kernel: KernelIR): number {
     const { batch, rows, cols, depth } = kernel.sizes;
     return batch * rows * cols * (2 * depth + pointwise);
   }
+  if (kernel.kind === "attention") return attentionFlops(kernel);
   return kernel.parallel * kernel.reduced * pointwise;
+}
+
+/** Products of an attention kernel over the visible half of the scores: two forward, three for dq, four for dk and dv. */
+function attentionFlops(kernel: KernelIR): number {
+  const { batch, queries, keys, width } = kernel.sizes;
+  const products = { forward: 2, gradQ: 3, gradKV: 4 }[ATTENTION_KERNELS[kernel.op!].kind];
+  const visible = kernel.attrs!.causal ? 0.5 : 1;
+  return 2 * products * batch * queries * keys * width * visible;
 }
 
 /** Bytes of a uniform buffer with `count` scalars: uniform structs are multiples of 16 bytes. */

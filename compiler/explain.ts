@@ -127,6 +127,8 @@ function reasonOf(kind: string, nodes: number): string {
       return `reductions down the columns of the same rows${others}`;
     case "matmul":
       return `a product starts a kernel; its epilogue works on the tile in registers${others}`;
+    case "attention":
+      return `attention in tiles, with its online softmax; scores never reach memory${others}`;
     case "segment":
       return `a sum whose addresses are data${others}`;
     default:

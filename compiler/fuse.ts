@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { attentionKey } from "./attention.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { cheapInMatmul, cheapToRecompute, isSmallRead, MAX_PROLOGUE_LOADS } from "./cost.ts";
 import { bytesPerElement } from "./dtype.ts";
@@ -18,7 +19,7 @@ import {
   type Fusion,
   type Group,
   type GroupKind,
-  type Mode,
+  type Optimization,
 } from "./fusion.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { isRowReduction, reductionDomain } from "./lower.ts";
@@ -26,9 +27,9 @@ import { OPS } from "./ops/mod.ts";
 import { type Read, readsOf } from "./reads.ts";
 
 /** Groups the nodes of a simplified graph without composites. */
-export function fuse(graph: Graph, target: Capabilities, mode: Mode): Fusion {
-  const fuser = new Fuser(graph, target);
-  fuser.form(mode);
+export function fuse(graph: Graph, target: Capabilities, optimizations: ReadonlySet<Optimization>): Fusion {
+  const fuser = new Fuser(graph, target, optimizations);
+  fuser.form();
   return fuser.result();
 }
 
@@ -41,22 +42,30 @@ class Fuser {
   readonly #reasons = new Map<string, string>();
   /** How many outputs and concatenations a node is stored to. */
   readonly #kept = new Map<NodeId, number>();
+  /** Groups of attention kernels by what they compute. */
+  readonly #attention = new Map<string, number>();
 
-  constructor(readonly graph: Graph, readonly target: Capabilities) {
+  constructor(
+    readonly graph: Graph,
+    readonly target: Capabilities,
+    readonly optimizations: ReadonlySet<Optimization>,
+  ) {
     this.#groupOf = new Array(graph.nodes.length).fill(-1);
   }
 
-  form(mode: Mode): void {
+  form(): void {
+    const loops = this.optimizations.has("loops");
     for (const node of this.graph.nodes) {
       const { class: opClass } = OPS[node.op];
       if (opClass === "leaf" || (opClass === "movement" && node.op !== "concat")) continue;
-      if (mode === "fused" && this.#isFree(node)) {
+      if (loops && this.#isFree(node)) {
         this.#inline.add(node.id);
         continue;
       }
-      if (mode === "eager" || !this.#join(node)) this.#start(node);
+      if (opClass === "attention" && this.#joinAttention(node)) continue;
+      if (!loops || !this.#join(node)) this.#start(node);
     }
-    if (mode === "eager") return;
+    if (!loops) return;
     this.#recompute();
     this.#mergeSiblings();
     // Groups that this loop adds are shorter than the one that they come from, and are visited in turn.
@@ -115,15 +124,28 @@ class Fuser {
     if (node.op === "concat") kind = "concat";
     else if (opClass === "pointwise" || node.op === "gather") kind = "pointwise";
     else if (opClass === "contraction") kind = "matmul";
+    else if (opClass === "attention") kind = "attention";
     else if (node.op === "segmentSum") kind = "segment";
     else if (opClass === "reduce") {
       domain = reductionDomain(this.graph, node);
       kind = isRowReduction(this.graph, node) ? "row" : "column";
     }
-    const anchored = kind === "matmul" || kind === "segment" || kind === "indexed";
+    const anchored = kind === "matmul" || kind === "attention" || kind === "segment" || kind === "indexed";
     const id = this.#groups.length;
     this.#groups.push({ id, kind, nodes: [node.id], ...domain, ...(anchored ? { anchor: node.id } : {}) });
     this.#groupOf[node.id] = id;
+  }
+
+  /** Adds a node to the kernel that computes it as a by-product, if there is one; otherwise remembers its own. */
+  #joinAttention(node: Node): boolean {
+    const key = attentionKey(node);
+    const known = this.#attention.get(key);
+    if (known === undefined) {
+      this.#attention.set(key, this.#groups.length);
+      return false;
+    }
+    this.#take(this.#groups[known]!, node);
+    return true;
   }
 
   /** Adds a node to the group of one of its producers, latest first. */
@@ -160,7 +182,10 @@ class Fuser {
   /** Why `node` cannot be computed in `group`'s kernel, or undefined when it can. */
   #refusal(node: Node, group: Group, reads: readonly Read[]): string | undefined {
     const isReduce = OPS[node.op].class === "reduce";
-    if (group.kind === "indexed" || group.kind === "concat") return `${group.kind} kernels take no epilogue`;
+    if (group.kind === "indexed" || group.kind === "attention" || group.kind === "concat") {
+      return `${group.kind} kernels take no epilogue`;
+    }
+    if (!this.#mayJoinTemplate(group.kind)) return "epilogues are switched off";
     let { kind, parallel, reduced } = group;
     if (isReduce) {
       const domain = reductionDomain(this.graph, node);
@@ -190,6 +215,11 @@ class Fuser {
       if (this.#dependsOn(other, group.id)) return "would create a cycle";
     }
     return this.#tooLarge([...group.nodes, node.id], kind, reduced);
+  }
+
+  /** Whether a kernel of this kind may compute more than its template. */
+  #mayJoinTemplate(kind: GroupKind): boolean {
+    return (kind !== "matmul" && kind !== "segment") || this.optimizations.has("epilogues");
   }
 
   /** True when a read of a value of the group happens at the position at which the kernel computes that value. */
@@ -441,7 +471,9 @@ class Fuser {
     for (const group of groups) {
       const { kind, nodes } = this.#groups[group]!;
       if (kind === "indexed" || kind === "segment" || kind === "concat") return;
-      if (kind === "matmul" ? !cheapInMatmul(cost, leaves.length) : !cheapToRecompute(cost)) return;
+      if (!this.#mayJoinTemplate(kind)) return;
+      const inner = kind === "matmul" || kind === "attention";
+      if (inner ? !cheapInMatmul(cost, leaves.length) : !cheapToRecompute(cost)) return;
       if (big.length > MAX_PROLOGUE_LOADS) return;
       const known = new Set(nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
       for (const { tensor, span } of big) {

@@ -7,7 +7,15 @@ import type { Graph, NodeId } from "./graph.ts";
 import type { Relation } from "./reads.ts";
 
 /** What kind of kernel a group becomes. `concat` has none: its pieces are written in place by their own groups. */
-export type GroupKind = "pointwise" | "row" | "column" | "matmul" | "segment" | "indexed" | "concat";
+export type GroupKind =
+  | "pointwise"
+  | "row"
+  | "column"
+  | "matmul"
+  | "attention"
+  | "segment"
+  | "indexed"
+  | "concat";
 
 /** Nodes that are computed by one kernel. */
 export interface Group {
@@ -21,7 +29,7 @@ export interface Group {
   parallel: number;
   /** Elements reduced at each position; 1 if nothing is. */
   reduced: number;
-  /** The product, segment sum or indexed op that a template computes. */
+  /** The product, attention, segment sum or indexed op that a template computes. */
   anchor?: NodeId;
 }
 
@@ -49,8 +57,21 @@ export interface Fusion {
   readonly boundaries: readonly Boundary[];
 }
 
-/** `eager`: one kernel for each op, views and literals apart, and products without tiles: the baseline of the ladder. `fused`: everything in this file. */
+/** `eager`: one kernel for each op, views and literals apart, and products without tiles. `fused`: everything below. */
 export type Mode = "eager" | "fused";
+
+/**
+ * What a compilation may do beyond one kernel for each op; the rungs of the ladder that `deno task bench` climbs.
+ * `loops`: chains and row reductions share kernels. `tiles`: products are cut into tiles. `epilogues`: what surrounds a
+ * product joins its kernel. `attention`: attention has a template of its own instead of its decomposition.
+ */
+export type Optimization = "loops" | "tiles" | "epilogues" | "attention";
+
+/** What each mode does. */
+export const OPTIMIZATIONS: Readonly<Record<Mode, ReadonlySet<Optimization>>> = {
+  eager: new Set(),
+  fused: new Set(["loops", "tiles", "epilogues", "attention"]),
+};
 
 /** Why a result passes through memory when no attempt to fuse was made. */
 export function defaultReason(consumer: Group, producer: Group, relation: Relation): string {
@@ -58,6 +79,8 @@ export function defaultReason(consumer: Group, producer: Group, relation: Relati
   switch (consumer.kind) {
     case "matmul":
       return "matmul boundary: an operand is read many times, so it is computed once";
+    case "attention":
+      return "attention boundary: operands are read in tiles, many times each";
     case "column":
       return "a column reduction reads whole columns";
     case "segment":

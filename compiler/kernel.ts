@@ -31,8 +31,8 @@ export type Instruction =
   }
   /** An element in memory: of a node's tensor, or of an allocation once storage is assigned. Variables named `@n` in the index stand for value n (a gathered index). */
   | { readonly kind: "load"; readonly tensor: number; readonly index: IndexExpr; readonly dtype: DType }
-  /** The result of a template (a product, a segment's sum) at the position that its epilogue works on. */
-  | { readonly kind: "result"; readonly node: NodeId; readonly dtype: DType }
+  /** The result of a template (a product, a segment's sum, one of attention's) at the position that its epilogue works on. */
+  | { readonly kind: "result"; readonly node: NodeId; readonly op: string; readonly dtype: DType }
   /** A word of counter-based random bits. */
   | {
     readonly kind: "random";
@@ -69,7 +69,7 @@ export interface Store {
   readonly dtype: DType;
 }
 
-/** The loop variables of Kernel IR. `p` is parallel, `r` reduced; templates use `z`, `m`, `n`, `k`. */
+/** The loop variables of Kernel IR. `p` is parallel, `r` reduced; templates use `z`, `m`, `n`, `k`, `t`. */
 export interface Domain {
   readonly parallel: number;
   /** Length of the reduced variable; 1 when nothing is reduced. */

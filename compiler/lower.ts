@@ -92,7 +92,7 @@ export class Lowering {
       return body.add({ kind: "apply", op: node.op, args, attrs: node.attrs, dtype: node.dtype });
     }
     if (opClass === "reduce") return this.#reduce(node, index);
-    return body.add({ kind: "result", node: node.id, dtype: node.dtype });
+    return body.add({ kind: "result", node: node.id, op: node.op, dtype: node.dtype });
   }
 
   #load(node: Node, index: readonly IndexExpr[]): ValueId {

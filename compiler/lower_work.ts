@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { attentionOperands, attentionPosition, attentionSizes } from "./attention.ts";
 import { InternalError } from "./errors.ts";
 import type { GroupKind } from "./fusion.ts";
-import { type Graph, type Node, sizeOf } from "./graph.ts";
+import { type Attrs, type Graph, type Node, sizeOf } from "./graph.ts";
 import {
   add,
   constantIndex,
@@ -20,7 +21,7 @@ import {
 import { Body, type ValueId } from "./kernel.ts";
 import { elementPosition, type Locate, Lowering } from "./lower.ts";
 import { matmulOperands, matmulPosition, matmulSizes } from "./reads.ts";
-import type { Storage, Work } from "./storage.ts";
+import type { Home, Storage, Work } from "./storage.ts";
 
 /** A value that a template reads for itself, with its own body. */
 export interface Operand {
@@ -42,12 +43,14 @@ export interface KernelIR {
   readonly reduced: number;
   /** Loop body, or the epilogue of a template. */
   readonly body: Body;
-  /** What a template reads: A and B of a product; updates, order and offsets of a segment sum; an indexed op's input. */
+  /** What a template reads: A and B of a product; updates, order and offsets of a segment sum; q, k, v and
+   * what the gradients need of attention; an indexed op's input. */
   readonly operands: Readonly<Record<string, Operand>>;
-  /** Sizes of a product, or of an indexed op. */
+  /** Sizes of a product, of attention, or of an indexed op. */
   readonly sizes: Readonly<Record<string, number>>;
-  /** Op of an indexed kernel. */
+  /** Op of an indexed or attention kernel, and what it was given besides tensors. */
   readonly op?: string;
+  readonly attrs?: Attrs;
 }
 
 /** Builds the Kernel IR of a work. */
@@ -82,6 +85,11 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
     const [a, b] = matmulOperands(graph, anchor!);
     operands = { a: operandOf(anchor!.inputs[0], a), b: operandOf(anchor!.inputs[1], b) };
     sizes = matmulSizes(graph, anchor!);
+  } else if (kind === "attention") {
+    operands = Object.fromEntries(
+      attentionOperands(graph, anchor!).map(({ name, id, index }) => [name, operandOf(id, index)]),
+    );
+    sizes = attentionSizes(graph, anchor!);
   } else if (kind === "segment") {
     ({ operands, sizes } = segmentOperands(graph, anchor!, operandOf));
   } else if (kind === "indexed") {
@@ -97,6 +105,10 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
   for (const { node: id, homes } of work.stores) {
     const node = graph.nodes[id];
     const size = sizeOf(node.shape);
+    if (kind === "attention") {
+      storeResult(body, node, attentionPosition(graph, node), homes);
+      continue;
+    }
     const position = kind === "matmul"
       ? matmulPosition(graph, anchor!)
       : kind === "row" && size === domain.parallel * domain.reduced
@@ -108,8 +120,16 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
       body.stores.push({ tensor: home.root, index: home.map(index), value, dtype: node.dtype });
     }
   }
-  const op = kind === "indexed" ? { op: anchor!.op } : {};
+  const op = kind === "indexed" || kind === "attention" ? { op: anchor!.op, attrs: anchor!.attrs } : {};
   return { kind, title: titleOf(graph, work), ...domain, body, operands, sizes, ...op };
+}
+
+/** Stores what a template with several results computes for `node`. */
+function storeResult(body: Body, node: Node, index: readonly IndexExpr[], homes: readonly Home[]): void {
+  const value = body.add({ kind: "result", node: node.id, op: node.op, dtype: node.dtype });
+  for (const home of homes) {
+    body.stores.push({ tensor: home.root, index: home.map(index), value, dtype: node.dtype });
+  }
 }
 
 function segmentOperands(

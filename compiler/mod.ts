@@ -12,7 +12,7 @@ export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat } from "./dtype.ts";
 export { GraphError, InternalError, LimitError, ShapeError } from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
-export type { Boundary, Fusion, Group, GroupKind, Mode } from "./fusion.ts";
+export type { Boundary, Fusion, Group, GroupKind, Mode, Optimization } from "./fusion.ts";
 export {
   type Attrs,
   type Graph,

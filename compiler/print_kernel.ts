@@ -45,6 +45,10 @@ function spaceOf(kernel: KernelIR): string {
     const { batch, rows, cols, depth } = kernel.sizes;
     return `matmul z<${batch} m<${rows} n<${cols} k<${depth}`;
   }
+  if (kernel.kind === "attention") {
+    const { batch, queries, keys, width } = kernel.sizes;
+    return `attention z<${batch} m<${queries} t<${keys} n<${width} ${JSON.stringify(kernel.attrs)}`;
+  }
   if (kernel.kind === "row") return `row p<${kernel.parallel} r<${kernel.reduced}`;
   if (kernel.kind === "column") return `column p<${kernel.parallel} r<${kernel.reduced}`;
   return `${kernel.kind} p<${kernel.parallel}`;
@@ -104,7 +108,7 @@ function describe(instruction: Instruction, slots: Slots, names: readonly string
       return `load ${slot.name}[${indexText(instruction.index, slot.base, names)}]`;
     }
     case "result":
-      return "result of the template";
+      return `result of the template: ${instruction.op}`;
     case "random":
       return `philox(${indexText(instruction.index, 0, names)}, ${instruction.stream}, ${
         names[instruction.key]

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { attentionOperands } from "./attention.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { add, type IndexExpr, rangeOf, scale, unravel, variable } from "./index_expr.ts";
 import { Body } from "./kernel.ts";
@@ -45,6 +46,11 @@ export function readsOf(graph: Graph, id: NodeId, inline: (node: NodeId) => bool
     const lowering = new Lowering(graph, body, computed, { parallel: 1, reduced: 1 });
     lowering.value(node.inputs[0], a);
     lowering.value(node.inputs[1], b);
+    return collect(body, undefined, undefined);
+  }
+  if (opClass === "attention") {
+    const lowering = new Lowering(graph, body, computed, { parallel: 1, reduced: 1 });
+    for (const operand of attentionOperands(graph, node)) lowering.value(operand.id, operand.index);
     return collect(body, undefined, undefined);
   }
   if (opClass === "reduce") {

@@ -8,7 +8,7 @@ import { add, constantIndex, type IndexExpr, substitute, variable } from "./inde
 import { Body, type Instruction } from "./kernel.ts";
 import type { KernelIR, Operand } from "./lower_work.ts";
 
-/** Part of a kernel from `start`, `size` long, along a loop variable: `p`, or `z`, `m` or `n` of a product. */
+/** Part of a kernel from `start`, `size` long, along a loop variable: `p`, or `z`, `m` or `n` of a product, `z` of attention. */
 export function windowOf(kernel: KernelIR, name: string, start: number, size: number): KernelIR {
   const values = new Map([[name, add(variable(name, size), constantIndex(start))]]);
   const body = move(kernel.body, values);
@@ -17,7 +17,7 @@ export function windowOf(kernel: KernelIR, name: string, start: number, size: nu
     operands[key] = { body: move(operand.body, values), value: operand.value };
   }
   const axes: Record<string, string> = { z: "batch", m: "rows", n: "cols" };
-  const axis = axes[name];
+  const axis = kernel.kind === "attention" || kernel.kind === "matmul" ? axes[name] : undefined;
   if (axis) return { ...kernel, body, operands, sizes: { ...kernel.sizes, [axis]: size } };
   return { ...kernel, body, operands, parallel: size };
 }
@@ -25,6 +25,7 @@ export function windowOf(kernel: KernelIR, name: string, start: number, size: nu
 /** Axes along which a kernel can be cut, with their lengths and the multiple at which to cut, best first. */
 export function windowAxes(kernel: KernelIR): { name: string; length: number; unit: number }[] {
   if (kernel.kind === "indexed") return [];
+  if (kernel.kind === "attention") return [{ name: "z", length: kernel.sizes.batch, unit: 1 }];
   if (kernel.kind !== "matmul") {
     const unit = kernel.kind === "row" ? 1 : kernel.kind === "segment" ? kernel.sizes.width * 4 : 64;
     return [{ name: "p", length: kernel.parallel, unit }];

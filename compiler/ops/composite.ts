@@ -7,13 +7,13 @@
  */
 import { type DType, isFloat } from "../dtype.ts";
 import type { Attrs, TensorType } from "../graph.ts";
-import { iota, type Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import {
   decomposeLinearCrossEntropy,
   decomposeLinearCrossEntropyGradW,
   decomposeLinearCrossEntropyGradX,
 } from "./linear_cross_entropy.ts";
-import { maskColumns, MASKED, targetHits } from "./masking.ts";
+import { maskColumns, targetHits } from "./masking.ts";
 import type { OpSpec } from "./types.ts";
 
 const GELU_SLOPE = Math.sqrt(2 / Math.PI);
@@ -85,15 +85,6 @@ function leadingAxes(x: Tensor): number[] {
 /** tanh(sqrt(2/pi) (x + 0.044715 x³)). */
 function geluTanh(x: Tensor): Tensor {
   return x.mul(x).mul(GELU_CUBIC).add(1).mul(x).mul(GELU_SLOPE).tanh();
-}
-
-/** Weights [B, H, T, S] of attention: softmax of the scaled and masked scores. */
-function attentionProbabilities(q: Tensor, k: Tensor, causal: boolean, scale: number): Tensor {
-  const scores = q.matmul(k, { transB: true }).mul(scale);
-  if (!causal) return scores.softmax();
-  const [rows, cols] = scores.shape.slice(-2);
-  const seen = iota([rows, cols], 1).le(iota([rows, cols], 0)).broadcastTo(scores.shape);
-  return scores.where(seen, MASKED).softmax();
 }
 
 function inferLinearCrossEntropy([x, w, targets]: readonly TensorType[], { classes }: Attrs): TensorType {
@@ -179,34 +170,6 @@ export const COMPOSITE: Record<string, OpSpec> = {
       const probabilities = maskColumns(logits, classes as number).logSoftmax().exp();
       const hit = targetHits(targets, logits.shape[1]).cast(logits.dtype);
       return [probabilities.sub(hit).mul(1 / logits.shape[0]).mul(g), undefined];
-    },
-  },
-  attention: {
-    class: "composite",
-    infer: ([q, k, v]) => {
-      for (const [name, type] of [["q", q], ["k", k], ["v", v]] as const) {
-        requireFloat(type);
-        requireRank(type, 4, name);
-        requireDType(type, q.dtype, name);
-      }
-      if (
-        k.shape.join() !== v.shape.join() ||
-        q.shape.some((size, axis) => axis !== 2 && size !== k.shape[axis])
-      ) {
-        throw new Error(
-          `q [${q.shape}], k [${k.shape}] and v [${v.shape}] do not fit: expected [B, H, T, D]`,
-        );
-      }
-      return { shape: q.shape, dtype: q.dtype };
-    },
-    decompose: ([q, k, v], { causal, scale }) =>
-      attentionProbabilities(q, k, causal as boolean, scale as number).matmul(v),
-    vjp: (g, _, [q, k, v], { causal, scale }) => {
-      const p = attentionProbabilities(q, k, causal as boolean, scale as number);
-      const dp = g.matmul(v, { transB: true });
-      // Masked entries have probability 0, so nothing flows back through them.
-      const ds = p.mul(dp.sub(dp.mul(p).sum([3], { keepDims: true }))).mul(scale as number);
-      return [ds.matmul(k), ds.matmul(q, { transA: true }), p.matmul(g, { transA: true })];
     },
   },
   linearCrossEntropy: {

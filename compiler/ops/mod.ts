@@ -5,6 +5,7 @@
  */
 import { ShapeError } from "../errors.ts";
 import type { Attrs, TensorType } from "../graph.ts";
+import { ATTENTION } from "./attention.ts";
 import { COMPOSITE } from "./composite.ts";
 import { INDEXED } from "./indexed.ts";
 import { LEAVES } from "./leaves.ts";
@@ -22,6 +23,7 @@ export const OPS: Readonly<Record<string, OpSpec>> = {
   ...MOVEMENT,
   ...INDEXED,
   ...CONTRACTION,
+  ...ATTENTION,
   ...COMPOSITE,
 };
 

@@ -16,6 +16,7 @@ export type OpClass =
   | "movement"
   | "indexed"
   | "contraction"
+  | "attention"
   | "composite";
 
 /** A tensor's values on the host: the reference computes everything in float64. */
@@ -40,12 +41,12 @@ export interface OpSpec {
    * no gradient flows there. Absent on ops that are not differentiable.
    */
   vjp?(cotangent: Tensor, output: Tensor, inputs: readonly Tensor[], attrs: Attrs): (Tensor | undefined)[];
-  /** Reference meaning in float64, row-major. Composites have none: the reference runs their decomposition. */
+  /** Reference meaning in float64, row-major. Ops with a decomposition have none: the reference runs that. */
   evaluate?(inputs: readonly HostTensor[], attrs: Attrs, output: TensorType): Float64Array;
   /** WGSL expression of a pointwise op over argument expressions of equal lanes. */
   wgsl?(args: readonly string[], type: RegisterType, attrs: Attrs): string;
   /** Rough cost of a pointwise op in multiply-adds, for the fuser's decisions. Default 1. */
   readonly cost?: number;
-  /** A composite in terms of other ops; may depend on the target's limits. */
+  /** A composite, or an op whose template is not used, in terms of other ops; may depend on the target's limits. */
   decompose?(inputs: readonly Tensor[], attrs: Attrs, target: Capabilities): Tensor;
 }

@@ -82,7 +82,7 @@ Deno.test("product, bias and GELU are printed as one kernel with two operands an
     /^ {4}x0 = load t\d\[.*k.*m.*\]$|^ {4}x0 = load t\d\[.*m.*k.*\]$/,
     /^ {2}operand b:$/,
     /^ {4}x0 = load t\d\[.*\]$/,
-    /^ {2}acc0 = result of the template$/,
+    /^ {2}acc0 = result of the template: matmul$/,
     /^ {2}x0 = load t\d\[n\]$/,
     /^ {2}add0 = add acc0, x0$/,
     /^ {2}tanh0 = tanh /,

@@ -110,14 +110,41 @@ const COMPOSITE: Move[] = [
     );
   },
   (shop) => {
-    const q = choose(shop, (entry) => isFloat(entry) && rank(entry) === 4 && entry.bound <= 16);
-    if (!q || sizeOf(q.tensor.shape.slice(0, 3)) * q.tensor.shape[2] > shop.maxElements) return undefined;
-    const alike = (entry: Entry) => isFloat(entry) && entry.tensor.shape.join() === q.tensor.shape.join();
-    const [k, v] = [choose(shop, alike)!, choose(shop, alike)!];
+    const heads = attentionInputs(shop);
+    if (!heads) return undefined;
+    const [q, k, v] = heads;
     const options = { causal: shop.prng.chance(0.5), scale: 0.25 };
     return computed(attention(q.tensor, k.tensor, v.tensor, options), v.bound, q, k, v);
   },
+  (shop) => {
+    const heads = attentionInputs(shop);
+    if (!heads || heads.some((entry) => entry.bound > 4)) return undefined;
+    const [q, k, v, g] = heads;
+    const attrs = { causal: shop.prng.chance(0.5), scale: 0.25 };
+    const lse = q.tensor.composite("attentionLse", [k.tensor, v.tensor], attrs);
+    const scores = last(q) * q.bound * k.bound * attrs.scale;
+    if (shop.prng.chance(0.25)) return fixed(computed(lse, scores + 4, q, k, v));
+    const delta = g.tensor.sum([3]);
+    const op = shop.prng.pick(["attentionGradQ", "attentionGradK", "attentionGradV"]);
+    const gradient = q.tensor.composite(op, [k.tensor, v.tensor, g.tensor, lse, delta], attrs);
+    const slope = last(q) * g.bound * (v.bound + 1);
+    const bound = op === "attentionGradV" ? g.bound : slope * Math.max(q.bound, k.bound) * attrs.scale;
+    return fixed(computed(gradient, bound * q.tensor.shape[2], q, k, v, g));
+  },
 ];
+
+/** Four tensors of heads of one shape, whose scores fit the limit. */
+function attentionInputs(shop: Workshop): [Entry, Entry, Entry, Entry] | undefined {
+  const q = choose(shop, (entry) => isFloat(entry) && rank(entry) === 4 && entry.bound <= 16);
+  if (!q || sizeOf(q.tensor.shape.slice(0, 3)) * q.tensor.shape[2] > shop.maxElements) return undefined;
+  const alike = (entry: Entry) => isFloat(entry) && entry.tensor.shape.join() === q.tensor.shape.join();
+  return [q, choose(shop, alike)!, choose(shop, alike)!, choose(shop, alike)!];
+}
+
+/** A value that cannot be differentiated. */
+function fixed(entry: Entry): Entry {
+  return { ...entry, smooth: false };
+}
 
 function withRows(shop: Workshop, make: (x: Entry) => Entry): Entry | undefined {
   const x = choose(shop, (entry) => isFloat(entry) && rank(entry) > 0);
