@@ -5,12 +5,16 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { InternalError, LimitError } from "../errors.ts";
+import { LimitError } from "../errors.ts";
 import type { AttentionSchedule } from "./attention_schedule.ts";
 import { emitSubgroupForward } from "./attention_subgroup.ts";
 import { emitSubgroupGradient } from "./attention_subgroup_gradient.ts";
+import { emitRegisterForward, emitRegisterGradient } from "./attention_register.ts";
+import { emitWorkgroupForward } from "./attention_workgroup_forward.ts";
+import { emitWorkgroupGradient } from "./attention_workgroup_gradient.ts";
 import type { AttentionHooks, AttentionKernel, AttentionShape } from "./attention_tile.ts";
 
+export { attentionCandidates, chooseAttentionSchedule } from "./attention_choice.ts";
 export type {
   AttentionSchedule,
   RegisterAttention,
@@ -34,8 +38,10 @@ export function emitAttentionForward(
   switch (schedule.kind) {
     case "subgroup":
       return checked(emitSubgroupForward(shape, schedule, hooks, target, results), target);
-    default:
-      throw new InternalError(`no ${schedule.kind} attention`);
+    case "register":
+      return checked(emitRegisterForward(shape, schedule, hooks, target, results), target);
+    case "workgroup":
+      return checked(emitWorkgroupForward(shape, schedule, hooks, target, results), target);
   }
 }
 
@@ -80,8 +86,10 @@ function gradient(
   switch (schedule.kind) {
     case "subgroup":
       return checked(emitSubgroupGradient(shape, schedule, hooks, target, results), target);
-    default:
-      throw new InternalError(`no ${schedule.kind} attention`);
+    case "register":
+      return checked(emitRegisterGradient(shape, schedule, hooks, target, results), target);
+    case "workgroup":
+      return checked(emitWorkgroupGradient(shape, schedule, hooks, target, results), target);
   }
 }
 

@@ -8,8 +8,8 @@
  * @module
  */
 import type { SubgroupAttention } from "./attention_schedule.ts";
-import { clampRow, type Held, loadQuad, quadsOf } from "./attention_parts.ts";
-import type { AttentionHooks, AttentionOperand, AttentionShape } from "./attention_tile.ts";
+import { clampRow, f32Literal, loadQuad, quadsOf } from "./attention_parts.ts";
+import type { AttentionHooks, AttentionOperand, AttentionResult, AttentionShape } from "./attention_tile.ts";
 import { plus } from "./matmul_fragment.ts";
 import { emitDepthLoop } from "./matmul_tile.ts";
 import type { Writer } from "./writer.ts";
@@ -91,25 +91,28 @@ export class LaneTiles {
   }
 
   /**
-   * Emits `<name>_<row>`: products of a tile's rows of one operand with the lanes' columns of another, whose rows are
-   * named by `owned`.
+   * Emits `<name>_<row>`: `seed` plus `factor` times the products of a tile's rows of one operand with the lanes'
+   * columns of another, whose rows are named by `owned`.
    *
    * @returns The loop's iterations.
    */
-  score(
-    name: string,
-    row: { readonly operand: AttentionOperand; readonly spread: readonly string[] },
-    column: { readonly operand: AttentionOperand; readonly owned: readonly string[] },
-  ): number {
+  score(name: string, product: {
+    readonly row: AttentionOperand;
+    readonly spread: readonly string[];
+    readonly column: AttentionOperand;
+    readonly owned: readonly string[];
+    readonly factor: number;
+    readonly seed: (row: number) => string;
+  }): number {
     const { w, shape, hooks, lanes } = this;
-    for (const r of this.eachRow) w.line(`var ${name}_${r} = ${this.vector}();`);
+    for (const r of this.eachRow) w.line(`var ${name}_${r} = ${product.seed(r)};`);
     return emitDepthLoop(w, 4 * quadsOf(shape), this.schedule.channelStep, (k, channels) => {
       for (let c = 0; c < channels; c += 4) {
         const col = plus(k, c);
-        const load = (operand: AttentionOperand, at: string) =>
-          w.let(loadQuad(w, shape, hooks, operand, at, col), operand);
-        const spread = row.spread.map((at) => load(row.operand, at));
-        const owned = column.owned.map((at) => load(column.operand, at));
+        const load = (operand: AttentionOperand, at: string) => loadQuad(w, shape, hooks, operand, at, col);
+        const scaled = product.factor === 1 ? "" : ` * ${f32Literal(product.factor)}`;
+        const spread = product.spread.map((at) => w.let(`${load(product.row, at)}${scaled}`, product.row));
+        const owned = product.owned.map((at) => w.let(load(product.column, at), product.column));
         const parts = COMPONENTS.map((x) => this.join(owned.map((value) => `${value}.${x}`)))
           .map((value) => this.perLane === 1 ? value : w.let(value, "columns"));
         for (const r of this.eachRow) {
@@ -121,16 +124,49 @@ export class LaneTiles {
     });
   }
 
+  /**
+   * Emits a loop that takes a tile's rows in turn, `step` at a time, so that a CPU driver compiles what is done to a row
+   * only `step` times: `body(i, n)` reads the first `step` rows of the named variables, rows `n + i` of the tile, and
+   * the loop moves all rows up. What it returns takes the row's place in the variable of that name; once every row had
+   * its turn, all are in place again.
+   *
+   * @returns The loop's iterations.
+   */
+  inTurn(
+    names: readonly string[],
+    step: number,
+    body: (row: number, index: string) => Readonly<Record<string, string>>,
+  ): number {
+    const { w, rows } = this;
+    const update = (first: string) => {
+      const results = Array.from({ length: step }, (_, i) => body(i, plus(first, i)));
+      if (step < rows) {
+        for (const name of names) {
+          for (let r = step; r < rows; r++) w.line(`${name}_${r - step} = ${name}_${r};`);
+        }
+      }
+      results.forEach((result, i) => {
+        for (const [name, value] of Object.entries(result)) w.line(`${name}_${rows - step + i} = ${value};`);
+      });
+    };
+    if (step === rows) {
+      w.block("", () => update("0u"));
+      return 0;
+    }
+    w.block(`for (var n = 0u; n < ${rows}u; n += ${step}u)`, () => update("n"));
+    return rows / step;
+  }
+
   /** Declares the accumulators of a result. */
   declare(name: string): void {
     for (const r of this.eachRow) {
-      for (let quad = 0; quad < this.quads; quad++) this.w.line(`var ${name}_${r}_${quad} = vec4<f32>();`);
+      for (let quad = 0; quad < this.quads; quad++) this.w.line(`var ${name}${quad}_${r} = vec4<f32>();`);
     }
   }
 
   /** Emits a factor on the accumulators of a row. */
   scaleRow(name: string, row: number, factor: string): void {
-    for (let quad = 0; quad < this.quads; quad++) this.w.line(`${name}_${row}_${quad} *= ${factor};`);
+    for (let quad = 0; quad < this.quads; quad++) this.w.line(`${name}${quad}_${row} *= ${factor};`);
   }
 
   /** The lane's first channel of a result: emitted once. */
@@ -158,7 +194,6 @@ export class LaneTiles {
     const each = groupLanes * perLane;
     const step = Math.min(schedule.columnStep, each);
     const grouped = groupLanes < lanes;
-    for (const r of this.eachRow) w.line(`var turn_${r} = ${weights}_${r};`);
     const from = grouped ? w.let(`${start} + lane / ${groupLanes}u * ${each}u`, "from") : start;
     const own = grouped ? w.let(`lane & ${lanes - groupLanes}u`, "own") : "";
     const body = (j: string) => {
@@ -172,11 +207,11 @@ export class LaneTiles {
             (_, quad) => w.let(loadQuad(w, shape, hooks, operand, at, `channel_${quad}`), operand),
           );
         });
-        const shared = this.eachRow.map((r) => this.#broadcast(`turn_${r}`, columns, own));
+        const shared = this.eachRow.map((r) => this.#broadcast(`${weights}_${r}`, columns, own));
         for (let quad = 0; quad < this.quads; quad++) {
           for (const r of this.eachRow) {
             const terms = columns.map((_, i) => `${shared[r][i]} * ${values[i][quad]}`);
-            w.line(`${name}_${r}_${quad} += ${terms.join(" + ")};`);
+            w.line(`${name}${quad}_${r} += ${terms.join(" + ")};`);
           }
         }
       }
@@ -189,7 +224,7 @@ export class LaneTiles {
     const next = w.let(grouped ? `${own} + (${turn})` : turn, "next");
     w.block(`for (var j = 0u; j < min(${each}u, ${end} - ${start}); j += ${step}u)`, () => {
       body("j");
-      for (const r of this.eachRow) w.line(`turn_${r} = subgroupShuffle(turn_${r}, ${next});`);
+      for (const r of this.eachRow) w.line(`${weights}_${r} = subgroupShuffle(${weights}_${r}, ${next});`);
     });
     return Math.ceil(each / step);
   }
@@ -206,54 +241,59 @@ export class LaneTiles {
     );
   }
 
-  /** Emits the sums over the groups of lanes that share an accumulator. */
-  joinGroups(name: string): void {
-    const { w, lanes, groupLanes } = this;
-    for (let apart = groupLanes; apart < lanes; apart *= 2) {
-      for (const r of this.eachRow) {
-        w.line(`${name}_${r}_0 += subgroupShuffle(${name}_${r}_0, lane ^ ${apart}u);`);
-      }
-    }
-  }
-
   /**
-   * Emits the stores of a result as a loop that stores the first accumulators and moves the others up, so that a CPU
-   * driver compiles few stores; see `storeTileInLoop` of the matmul.
+   * Emits the stores of a result, a few rows at a time: `valueOf(i, index)` may emit statements and gives the factor on
+   * the accumulators of row `i`, which is row `index` of the tile.
    *
+   * @param names Variables that `factorOf` reads, besides the accumulators.
    * @returns The loop's iterations.
    */
-  store(held: Held): number {
-    const { w, quads, rows } = this;
-    const all = this.eachRow.flatMap((r) =>
-      Array.from({ length: quads }, (_, quad) => `${held.name}_${r}_${quad}`)
-    );
-    const looped = all.length > STORES && all.length % STORES === 0;
-    const one = (value: string, n: string) => {
-      const row = w.let(quads === 1 ? `rowStart + ${n}` : `rowStart + (${n}) / ${quads}u`, "row");
-      const col = w.let(quads === 1 ? "channel" : `channel + (${n}) % ${quads}u * 4u`, "col");
-      this.#guarded(row, col, () => {
-        const result = held.factor === 1 ? value : `${value} * ${Math.fround(held.factor)}f`;
-        this.hooks.store(w, held.result, { batch: "batch", row, col }, result);
+  store(
+    result: AttentionResult | undefined,
+    name: string,
+    names: readonly string[],
+    factorOf: (row: number, index: string) => string,
+  ): number {
+    const { w, quads, rows, lanes, groupLanes } = this;
+    const each = Array.from({ length: result ? quads : 0 }, (_, quad) => quad);
+    const turning = [...each.map((quad) => `${name}${quad}`), ...names];
+    const step = dividing(rows, Math.max(1, Math.floor(STORES / quads)));
+    return this.inTurn(turning, step, (r, index) => {
+      const row = w.let(`rowStart + ${index}`, "row");
+      w.block(this.#rowInside(row), () => {
+        const factor = factorOf(r, row);
+        if (!result) return;
+        for (const quad of each) {
+          let value = `${name}${quad}_${r}`;
+          for (let apart = groupLanes; apart < lanes; apart *= 2) {
+            value = w.let(`${value} + subgroupShuffle(${value}, lane ^ ${apart}u)`, "sum");
+          }
+          const scaled = factor === "" ? value : w.let(`${value} * ${factor}`, "value");
+          const col = plus("channel", 4 * quad);
+          const store = () => this.hooks.store(w, result, { batch: "batch", row, col }, scaled);
+          const guard = this.#channelInside(col);
+          if (guard === "") store();
+          else w.block(guard, store);
+        }
       });
-    };
-    if (!looped) {
-      all.forEach((value, n) => one(value, `${n}u`));
-      return 0;
-    }
-    w.block(`for (var n = 0u; n < ${rows * quads}u; n += ${STORES}u)`, () => {
-      all.slice(0, STORES).forEach((value, i) => one(value, plus("n", i)));
-      for (let i = STORES; i < all.length; i++) w.line(`${all[i - STORES]} = ${all[i]};`);
+      return {};
     });
-    return all.length / STORES;
   }
 
-  #guarded(row: string, col: string, body: () => void): void {
-    const { w, extents, rows, lanes, groupLanes, quads, shape } = this;
-    const conditions: string[] = [];
-    if (extents.rows % rows !== 0) conditions.push(`${row} < ${extents.rows}u`);
-    if (groupLanes < lanes) conditions.push(`lane < ${groupLanes}u`);
-    else if (4 * lanes * quads > shape.width) conditions.push(`${col} < ${shape.width}u`);
-    if (conditions.length === 0) body();
-    else w.block(`if (${conditions.join(" && ")})`, body);
+  #rowInside(row: string): string {
+    return this.extents.rows % this.rows === 0 ? "" : `if (${row} < ${this.extents.rows}u)`;
   }
+
+  #channelInside(col: string): string {
+    const { lanes, groupLanes, quads, shape } = this;
+    if (groupLanes < lanes) return `if (lane < ${groupLanes}u)`;
+    return 4 * lanes * quads > shape.width ? `if (${col} < ${shape.width}u)` : "";
+  }
+}
+
+/** The largest number up to `most` that divides `n`. */
+export function dividing(n: number, most: number): number {
+  let divisor = Math.min(n, most);
+  while (n % divisor !== 0) divisor--;
+  return divisor;
 }

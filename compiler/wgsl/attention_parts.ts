@@ -8,13 +8,7 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import type {
-  AttentionHooks,
-  AttentionKind,
-  AttentionOperand,
-  AttentionResult,
-  AttentionShape,
-} from "./attention_tile.ts";
+import type { AttentionHooks, AttentionKind, AttentionOperand, AttentionShape } from "./attention_tile.ts";
 import { foldGrid } from "./kernel_text.ts";
 import { plus } from "./matmul_fragment.ts";
 import type { Writer } from "./writer.ts";
@@ -133,13 +127,4 @@ export function loadQuad(
   const name = w.let(value, operand);
   const inside = [0, 1, 2, 3].map((i) => `${plus(col, i)} < ${shape.width}u`);
   return `select(vec4<f32>(), ${name}, vec4<bool>(${inside.join(", ")}))`;
-}
-
-/** A result with the accumulators that hold it. */
-export interface Held {
-  readonly result: AttentionResult;
-  /** Prefix of the accumulators' names. */
-  readonly name: string;
-  /** Factor on the accumulators. */
-  readonly factor: number;
 }

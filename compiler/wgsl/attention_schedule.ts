@@ -26,10 +26,8 @@ export interface SubgroupAttention {
 /** `attention_register.ts`: an invocation a few rows, neither subgroups nor workgroup memory. */
 export interface RegisterAttention {
   readonly kind: "register";
-  /** Rows of an invocation. */
+  /** Rows of an invocation; it scores four columns of each at once. */
   readonly rows: number;
-  /** Columns that are scored at once. */
-  readonly columns: number;
   /** Invocations of a workgroup. */
   readonly invocations: number;
 }
@@ -57,7 +55,7 @@ export function attentionScheduleName(schedule: AttentionSchedule): string {
       }, ${lanes} lanes, channels ${channelStep}, columns ${columnStep}`;
     }
     case "register":
-      return `register ${schedule.rows}x${schedule.columns}, group ${schedule.invocations}`;
+      return `register ${schedule.rows}x4, group ${schedule.invocations}`;
     case "workgroup": {
       const { rows, groupRows, groupCols } = schedule;
       return `workgroup ${rows * groupRows}x${4 * groupCols}, group ${groupRows}x${groupCols}`;

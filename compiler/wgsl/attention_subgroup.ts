@@ -6,12 +6,15 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { LaneTiles } from "./attention_lanes.ts";
+import { dividing, LaneTiles } from "./attention_lanes.ts";
 import type { SubgroupAttention } from "./attention_schedule.ts";
-import { columnRange, emitRowTile, f32Literal, LN_2, MASKED, rolesOf } from "./attention_parts.ts";
+import { columnRange, emitRowTile, LN_2, MASKED, rolesOf } from "./attention_parts.ts";
 import type { AttentionHooks, AttentionKernel, AttentionShape } from "./attention_tile.ts";
 import { ownColumns, visible } from "./attention_visible.ts";
 import { Writer } from "./writer.ts";
+
+/** Rows whose sums are updated in one iteration: each has two exponentials, which compile to much code. */
+const ROWS_IN_TURN = 4;
 
 /** Emits o, the logarithmic sums of the rows, or both. */
 export function emitSubgroupForward(
@@ -24,8 +27,8 @@ export function emitSubgroupForward(
   const w = new Writer();
   const roles = rolesOf("forward", shape);
   const tiles = new LaneTiles(w, shape, schedule, hooks, roles);
-  const { rows, columns, eachRow } = tiles;
-  w.line(`// Tile of a subgroup: ${rows} queries, ${columns} keys at a time, ${tiles.perLane} a lane.`);
+  const { rows, columns, perLane, eachRow } = tiles;
+  w.line(`// Tile of a subgroup: ${rows} queries, ${columns} keys at a time, ${perLane} a lane.`);
   const workgroups = emitRowTile(w, shape, roles, rows, target);
   const spread = tiles.spreadRows();
   for (const r of eachRow) {
@@ -40,40 +43,40 @@ export function emitSubgroupForward(
   let inner = 0;
   w.block(`for (var start = ${range.first}; start < ${range.end}; start += ${columns}u)`, () => {
     const own = ownColumns(tiles, roles);
-    inner += tiles.score("s", { operand: "q", spread }, { operand: "k", owned: own.clamped });
-    const factor = f32Literal(shape.scale * Math.LOG2E);
-    for (const r of eachRow) {
-      const score = w.let(`s_${r} * ${factor}`, "score");
-      w.line(`let e_${r} = ${visible(tiles, own, r, score, MASKED)};`);
-    }
-    for (const r of eachRow) {
-      const parts = Array.from({ length: tiles.perLane }, (_, i) => tiles.part(`e_${r}`, i));
-      const top = w.let([`top_${r}`, ...parts].reduce((a, b) => `max(${a}, ${b})`), "top");
-      const all = tiles.reduce(top, (a, b) => `max(${a}, ${b})`);
-      w.line(`let shrink_${r} = exp2(top_${r} - ${all});`);
-      w.line(`top_${r} = ${all};`);
-      w.line(`let p_${r} = exp2(e_${r} - ${all});`);
-      const added = Array.from({ length: tiles.perLane }, (_, i) => tiles.part(`p_${r}`, i)).join(" + ");
-      w.line(`sum_${r} = sum_${r} * shrink_${r} + (${added});`);
-      if (results.o) tiles.scaleRow("o", r, `shrink_${r}`);
-    }
-    if (results.o) inner += tiles.accumulate("o", "p", "v", "start", range.end);
-  });
-  for (const r of eachRow) {
-    const sum = tiles.reduce(`sum_${r}`, (a, b) => `${a} + ${b}`);
-    w.line(`let total_${r} = ${sum};`);
-    if (results.o) tiles.scaleRow("o", r, `(1.0 / total_${r})`);
-  }
-  if (results.lse) {
-    spreadValues(tiles, (r) => `(top_${r} + log2(total_${r})) * ${LN_2}`, (row, value) => {
-      hooks.storeRow(w, "lse", { batch: "batch", row }, value);
+    inner += tiles.score("p", {
+      row: "q",
+      spread,
+      column: "k",
+      owned: own.clamped,
+      factor: shape.scale * Math.LOG2E,
+      seed: () => `${tiles.vector}()`,
     });
-  }
-  let stores = 0;
-  if (results.o) {
-    tiles.joinGroups("o");
-    stores = tiles.store({ result: "o", name: "o", factor: 1 });
-  }
+    if (results.o) { for (const r of eachRow) w.line(`var shrink_${r} = 0.0;`); }
+    const turning = ["p", "top", "sum", ...(results.o ? ["shrink"] : [])];
+    inner += tiles.inTurn(turning, dividing(rows, ROWS_IN_TURN), (r, row) => {
+      const score = w.let(visible(tiles, own, row, `p_${r}`, MASKED), "score");
+      const parts = Array.from({ length: perLane }, (_, i) => tiles.part(score, i));
+      const most = w.let([`top_${r}`, ...parts].reduce((a, b) => `max(${a}, ${b})`), "most");
+      const top = tiles.reduce(most, (a, b) => `max(${a}, ${b})`);
+      const shrink = w.let(`exp2(top_${r} - ${top})`, "less");
+      const p = w.let(`exp2(${score} - ${top})`, "weight");
+      const added = Array.from({ length: perLane }, (_, i) => tiles.part(p, i)).join(" + ");
+      const sum = w.let(`sum_${r} * ${shrink} + (${added})`, "sum");
+      return { p, top, sum, ...(results.o ? { shrink } : {}) };
+    });
+    if (!results.o) return;
+    for (const r of eachRow) tiles.scaleRow("o", r, `shrink_${r}`);
+    inner += tiles.accumulate("o", "p", "v", "start", range.end);
+  });
+  const stores = tiles.store(results.o ? "o" : undefined, "o", ["top", "sum"], (r, row) => {
+    const total = tiles.reduce(`sum_${r}`, (a, b) => `${a} + ${b}`);
+    if (results.lse) {
+      w.block("if (lane == 0u)", () => {
+        hooks.storeRow(w, "lse", { batch: "batch", row }, `(top_${r} + log2(${total})) * ${LN_2}`);
+      });
+    }
+    return results.o ? w.let(`1.0 / ${total}`, "share") : "";
+  });
   return {
     declarations: "",
     body: w.toString(),
@@ -82,28 +85,4 @@ export function emitSubgroupForward(
     loopIterations: range.steps * (1 + inner) + stores,
     workgroupBytes: 0,
   };
-}
-
-/** Emits, for each row that a lane stands for, the use of one value a row. */
-function spreadValues(
-  tiles: LaneTiles,
-  valueOf: (row: number) => string,
-  use: (row: string, value: string) => void,
-): void {
-  const { w, lanes, rows, extents } = tiles;
-  for (let first = 0; first < rows; first += lanes) {
-    const count = Math.min(lanes, rows - first);
-    const value = w.fresh("spread");
-    w.line(`var ${value} = ${valueOf(first)};`);
-    for (let i = 1; i < count; i++) {
-      w.line(`${value} = select(${value}, ${valueOf(first + i)}, lane == ${i}u);`);
-    }
-    const row = w.let(`rowStart + lane${first === 0 ? "" : ` + ${first}u`}`, "row");
-    const conditions = [
-      ...(count < lanes ? [`lane < ${count}u`] : []),
-      ...(extents.rows % rows === 0 ? [] : [`${row} < ${extents.rows}u`]),
-    ];
-    if (conditions.length === 0) use(row, value);
-    else w.block(`if (${conditions.join(" && ")})`, () => use(row, value));
-  }
 }

@@ -5,12 +5,15 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { LaneTiles } from "./attention_lanes.ts";
-import { columnRange, emitRowTile, f32Literal, type Held, LOG2_E, rolesOf } from "./attention_parts.ts";
+import { dividing, LaneTiles } from "./attention_lanes.ts";
+import { columnRange, emitRowTile, f32Literal, LOG2_E, rolesOf } from "./attention_parts.ts";
 import type { SubgroupAttention } from "./attention_schedule.ts";
 import type { AttentionHooks, AttentionKernel, AttentionShape } from "./attention_tile.ts";
 import { ownColumns, visible } from "./attention_visible.ts";
 import { Writer } from "./writer.ts";
+
+/** Rows whose scores are changed in one iteration. */
+const ROWS_IN_TURN = 4;
 
 /** Emits dq, or those of dk and dv that are asked for. */
 export function emitSubgroupGradient(
@@ -23,68 +26,66 @@ export function emitSubgroupGradient(
   const w = new Writer();
   const roles = rolesOf(results.dq ? "gradQ" : "gradKV", shape);
   const tiles = new LaneTiles(w, shape, schedule, hooks, roles);
-  const { rows, columns, eachRow, lanes } = tiles;
+  const { rows, columns, lanes } = tiles;
   w.line(`// Tile of a subgroup: ${rows} rows, ${columns} columns at a time, ${tiles.perLane} a lane.`);
   const workgroups = emitRowTile(w, shape, roles, rows, target);
   const spread = tiles.spreadRows();
-  const scores: Held | undefined = results.dq || results.dk
-    ? { result: results.dq ? "dq" : "dk", name: "scores", factor: shape.scale }
-    : undefined;
-  const values: Held | undefined = results.dv ? { result: "dv", name: "values", factor: 1 } : undefined;
+  const withScores = results.dq || results.dk;
   tiles.emitChannel();
-  for (const held of [scores, values]) if (held) tiles.declare(held.name);
+  if (withScores) tiles.declare("scores");
+  if (results.dv) tiles.declare("values");
 
-  const stat = (operand: "lse" | "delta", at: string): string => {
+  // Logarithmic sums and deltas enter as what the products are added to.
+  const seed = (operand: "lse" | "delta", at: string): string => {
     const value = hooks.loadRow(w, operand, { batch: "batch", row: at });
-    return w.let(operand === "lse" ? `${value} * ${LOG2_E}` : value, operand);
+    return w.let(operand === "lse" ? `${value} * -${LOG2_E}` : `-${value}`, operand);
   };
-  const rowStats = results.dq
-    ? { lse: spread.map((at) => stat("lse", at)), delta: spread.map((at) => stat("delta", at)) }
-    : undefined;
-  const ofRow = (registers: readonly string[], r: number) =>
-    w.let(`subgroupShuffle(${registers[Math.floor(r / lanes)]}, ${r % lanes}u)`, "stat");
+  const seeds = (operand: "lse" | "delta", own: readonly string[]): (row: number) => string => {
+    if (!results.dq) {
+      const columns = w.let(tiles.join(own.map((at) => seed(operand, at))), "seed");
+      return () => columns;
+    }
+    return (r) =>
+      `${tiles.vector}(subgroupShuffle(${rowSeeds[operand][Math.floor(r / lanes)]}, ${r % lanes}u))`;
+  };
+  const ofRows = (operand: "lse" | "delta") => results.dq ? spread.map((at) => seed(operand, at)) : [];
+  const rowSeeds = { lse: ofRows("lse"), delta: ofRows("delta") };
 
   const range = columnRange(roles, rows, columns);
   let inner = 0;
   w.block(`for (var start = ${range.first}; start < ${range.end}; start += ${columns}u)`, () => {
     const own = ownColumns(tiles, roles);
-    const columnStats = rowStats ? undefined : {
-      lse: w.let(tiles.join(own.clamped.map((at) => stat("lse", at))), "lse"),
-      delta: scores ? w.let(tiles.join(own.clamped.map((at) => stat("delta", at))), "delta") : "",
-    };
-    inner += tiles.score(
-      "s",
-      { operand: roles.scoreRow, spread },
-      { operand: roles.scoreColumn, owned: own.clamped },
-    );
-    const factor = f32Literal(shape.scale * Math.LOG2E);
-    for (const r of eachRow) {
-      const lse = rowStats ? ofRow(rowStats.lse, r) : columnStats!.lse;
-      const p = w.let(`exp2(s_${r} * ${factor} - ${lse})`, "p");
-      w.line(`let p_${r} = ${visible(tiles, own, r, p, "0.0")};`);
-    }
-    if (values) inner += tiles.accumulate("values", "p", roles.gradColumn, "start", range.end);
-    if (!scores) return;
-    // A scope of its own lets the second product use the names of the first.
-    w.block("", () => {
-      inner += tiles.score(
-        "d",
-        { operand: roles.gradRow, spread },
-        { operand: roles.gradColumn, owned: own.clamped },
-      );
-      for (const r of eachRow) {
-        const delta = rowStats ? ofRow(rowStats.delta, r) : columnStats!.delta;
-        w.line(`let ds_${r} = p_${r} * (d_${r} - ${delta});`);
-      }
-      inner += tiles.accumulate("scores", "ds", roles.scoreColumn, "start", range.end);
+    inner += tiles.score("p", {
+      row: roles.scoreRow,
+      spread,
+      column: roles.scoreColumn,
+      owned: own.clamped,
+      factor: shape.scale * Math.LOG2E,
+      seed: seeds("lse", own.clamped),
     });
+    if (withScores) {
+      inner += tiles.score("ds", {
+        row: roles.gradRow,
+        spread,
+        column: roles.gradColumn,
+        owned: own.clamped,
+        factor: 1,
+        seed: seeds("delta", own.clamped),
+      });
+    }
+    const turning = ["p", ...(withScores ? ["ds"] : [])];
+    inner += tiles.inTurn(turning, dividing(rows, ROWS_IN_TURN), (r, row): Record<string, string> => {
+      const p = w.let(visible(tiles, own, row, `exp2(p_${r})`, "0.0"), "weight");
+      return withScores ? { p, ds: w.let(`${p} * ds_${r}`, "change") } : { p };
+    });
+    if (results.dv) inner += tiles.accumulate("values", "p", roles.gradColumn, "start", range.end);
+    if (withScores) inner += tiles.accumulate("scores", "ds", roles.scoreColumn, "start", range.end);
   });
   let stores = 0;
-  for (const held of [scores, values]) {
-    if (!held) continue;
-    tiles.joinGroups(held.name);
-    stores += tiles.store(held);
+  if (withScores) {
+    stores += tiles.store(results.dq ? "dq" : "dk", "scores", [], () => f32Literal(shape.scale));
   }
+  if (results.dv) stores += tiles.store("dv", "values", [], () => "");
   return {
     declarations: "",
     body: w.toString(),
