@@ -7,7 +7,7 @@
  */
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
-import { KernelSet, scalarsBytes } from "./emit.ts";
+import { KernelSet, scalarsBytes, type Tunable } from "./emit.ts";
 import { type Fusion, type Mode, type Optimization, OPTIMIZATIONS } from "./fusion.ts";
 import { fuse } from "./fuse.ts";
 import { type Graph, sizeOf } from "./graph.ts";
@@ -22,6 +22,7 @@ import { splitForTarget } from "./split.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { rangeOf } from "./index_expr.ts";
 import { assignStorage, type Storage } from "./storage.ts";
+import type { ScheduleLookup } from "./wgsl/template.ts";
 
 /** How to compile. */
 export interface CompileOptions {
@@ -31,6 +32,8 @@ export interface CompileOptions {
   readonly optimizations?: ReadonlySet<Optimization>;
   /** Name of the program in messages and listings. */
   readonly name?: string;
+  /** Schedules that were measured on the target; templates choose for themselves where there are none. */
+  readonly schedules?: ScheduleLookup;
 }
 
 /** Every stage of one compilation. */
@@ -53,6 +56,8 @@ export interface Compilation {
   readonly placement: Placement;
   /** The finished program. */
   readonly program: Program;
+  /** Its kernels that could be cut in other ways. */
+  readonly tunables: readonly Tunable[];
 }
 
 /**
@@ -96,7 +101,8 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   const placement = timed("plan", () => planMemory(storage, kernels, target));
   const scalars = scalarsOf(simplified);
   const scalarsBuffer = placement.buffers.length;
-  const set = new KernelSet(placement, scalars, scalarsBuffer, target, optimizations.has("tiles"));
+  const tiled = optimizations.has("tiles");
+  const set = new KernelSet(placement, scalars, scalarsBuffer, target, tiled, options.schedules);
   timed("emit", () => {
     order.forEach((id, position) => {
       const { group } = storage.works[id];
@@ -109,7 +115,9 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   }
   const program: Program = {
     name,
-    hash: hashText(`${hashGraph(graph)} ${[...optimizations].sort()} ${JSON.stringify(target)}`),
+    hash: hashText(
+      `${hashGraph(graph)} ${[...optimizations].sort()} ${JSON.stringify(target)} ${tuningText(set)}`,
+    ),
     kernels: set.kernels,
     dispatches: set.dispatches,
     buffers,
@@ -119,7 +127,14 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     memory: placement.memory,
     compileMs,
   };
-  return { graph, decomposed, simplified, fusion, storage, kernels, order, placement, program };
+  const { tunables } = set;
+  return { graph, decomposed, simplified, fusion, storage, kernels, order, placement, program, tunables };
+}
+
+/** What was tuned, and how. */
+function tuningText({ kernels }: KernelSet): string {
+  return kernels.flatMap(({ template }) => template?.tuned ? [template.key, template.scheduleName] : [])
+    .join();
 }
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Capabilities } from "./capabilities.ts";
-import { bytesPerElement } from "./dtype.ts";
+import { bytesPerElement, type DType } from "./dtype.ts";
 import { InternalError, LimitError } from "./errors.ts";
 import { hashText } from "./hash.ts";
 import { type IndexExpr, rangeOf } from "./index_expr.ts";
@@ -16,20 +16,53 @@ import { OPS } from "./ops/mod.ts";
 import { PHILOX_WGSL } from "./ops/leaves.ts";
 import type { Placement } from "./plan.ts";
 import { printKernel } from "./print_kernel.ts";
-import type { BufferRange, Dispatch, KernelSource, ProgramScalar } from "./program.ts";
+import type { BufferRange, Dispatch, KernelSource, KernelTemplate, ProgramScalar } from "./program.ts";
 import { windowAxes, windowOf } from "./windows.ts";
 import { attentionAccesses, emitAttention } from "./wgsl/attention_kernel.ts";
 import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
 import type { KernelText } from "./wgsl/kernel_text.ts";
 import { emitLoops, vectorVariable } from "./wgsl/loops.ts";
 import { assembleModule } from "./wgsl/module.ts";
-import { emitProduct, matmulAccesses } from "./wgsl/products.ts";
+import { emitUntiledProduct, matmulAccesses, productTemplate } from "./wgsl/products.ts";
 import { type Access, accessesOf, type Slot, Slots } from "./wgsl/slots.ts";
+import { findCandidate, type Schedule, type ScheduleLookup, type Template } from "./wgsl/template.ts";
+
+/** A kernel that could be cut in other ways, and how to get it so: what a tuner works with. */
+export interface Tunable {
+  /** Index into `Program.kernels`. */
+  readonly kernel: number;
+  /** See {@link KernelTemplate}. */
+  readonly key: string;
+  /** The schedule that the template would choose. */
+  readonly preferred: Schedule;
+  /** What its storage bindings hold, in binding order. */
+  readonly dtypes: readonly DType[];
+  /** Schedules that fit the target, the preferred one first, then by promise. */
+  candidates(): readonly Schedule[];
+  /** A schedule in words. */
+  nameOf(schedule: Schedule): string;
+  /**
+   * The same kernel, with the same bindings, under another schedule.
+   *
+   * @throws {LimitError} when the schedule needs more than the target allows.
+   */
+  variant(schedule: Schedule): Variant;
+}
+
+/** One schedule of a {@link Tunable}. */
+export interface Variant {
+  /** The kernel. */
+  readonly source: KernelSource;
+  /** Workgroups of its dispatches. */
+  readonly workgroups: Dispatch["workgroups"];
+}
 
 /** Kernels shared by text, and the dispatches that launch them. */
 export class KernelSet {
   readonly kernels: KernelSource[] = [];
   readonly dispatches: Dispatch[] = [];
+  /** By kernel. */
+  readonly tunables: Tunable[] = [];
   readonly #byText = new Map<string, number>();
 
   constructor(
@@ -39,6 +72,8 @@ export class KernelSet {
     readonly target: Capabilities,
     /** Whether products are cut into tiles. */
     readonly tiled = true,
+    /** Schedules that were measured before. */
+    readonly schedules: ScheduleLookup = () => undefined,
   ) {}
 
   /** Adds the dispatches of one kernel; `group` tells which fusion group it belongs to. */
@@ -88,41 +123,37 @@ export class KernelSet {
   }
 
   #launch(kernel: KernelIR, slots: Slots, group: number): void {
-    const { target } = this;
-    const text = generate(kernel, slots, target, this.tiled);
-    this.#check(kernel, slots, text);
-    const usesScalars = /\bscalars\./.test(text.body);
-    const bindings = slots.declarations();
-    if (usesScalars) bindings.push("var<uniform> scalars: Scalars");
-    const philox = text.body.includes("philox(") ? PHILOX_WGSL : "";
-    const declarations = `${usesScalars ? this.#scalarsStruct() : ""}${philox}${text.declarations}`;
     const ir = printKernel(kernel, slots);
-    const draft = { about: [kernel.title], bindings, body: text.body, workgroupSize: text.workgroupSize };
-    const anonymous = assembleModule({ ...draft, declarations, name: "main" });
-    let index = this.#byText.get(anonymous);
+    const template = templateOf(kernel, slots, this.target, this.tiled);
+    const choice = template && this.#choose(template, ir);
+    const text = template && choice ? template.emit(choice.schedule) : generate(kernel, slots, this.target);
+    const source = this.#source(kernel, slots, text, ir, choice);
+    let index = this.#byText.get(source.wgsl);
     if (index === undefined) {
       index = this.kernels.length;
-      this.#byText.set(anonymous, index);
-      const slug = kernel.title.replaceAll(/\W+/g, "_").slice(0, 40);
-      const name = `${kernel.kind}_${slug}_${hashText(anonymous).slice(0, 6)}`;
-      this.kernels.push({
-        name,
-        wgsl: assembleModule({ ...draft, declarations, name }),
-        bindings: [
-          ...slots.list.map((slot) => slot.write ? "read_write" as const : "read" as const),
-          ...(usesScalars ? ["uniform" as const] : []),
-        ],
-        workgroupSize: text.workgroupSize,
-        ir,
-        loopIterations: text.loopIterations,
-        workgroupBytes: text.workgroupBytes,
-      });
+      this.#byText.set(source.wgsl, index);
+      this.kernels.push(source);
+      if (template && choice) {
+        this.tunables.push({
+          kernel: index,
+          key: choice.key,
+          preferred: template.preferred,
+          candidates: () => template.candidates(),
+          nameOf: (schedule) => template.nameOf(schedule),
+          dtypes: slots.list.map((slot) => slot.dtype),
+          variant: (schedule) => {
+            const text = template.emit(schedule);
+            const other = { ...choice, ...describe(template, schedule) };
+            return { source: this.#source(kernel, slots, text, ir, other), workgroups: text.workgroups };
+          },
+        });
+      }
     }
     const ranges: BufferRange[] = slots.list.map((slot) => {
       const { buffer, offset } = this.placement.at[slot.root];
       return { buffer, offset: offset + slot.base * bytesPerElement(slot.dtype), size: bytesOf(slot) };
     });
-    if (usesScalars) {
+    if (source.bindings.includes("uniform")) {
       ranges.push({ buffer: this.scalarsBuffer, offset: 0, size: scalarsBytes(this.scalars.length) });
     }
     this.dispatches.push({
@@ -133,6 +164,53 @@ export class KernelSet {
       bytes: trafficBytes(kernel, slots),
       flops: flopsOf(kernel),
     });
+  }
+
+  /** The schedule that was measured before, as far as the template still offers it, or the template's own choice. */
+  #choose(template: Template, ir: string): KernelTemplate {
+    const key = `${template.title} ${hashText(ir)}`;
+    const stored = this.schedules(key);
+    const schedule = stored && findCandidate(template, stored);
+    return { key, ...describe(template, schedule ?? template.preferred) };
+  }
+
+  /** The kernel with its name and bindings; equal kernels have equal texts. */
+  #source(
+    kernel: KernelIR,
+    slots: Slots,
+    text: KernelText,
+    ir: string,
+    template?: KernelTemplate,
+  ): KernelSource {
+    this.#check(kernel, slots, text);
+    const usesScalars = /\bscalars\./.test(text.body);
+    const bindings = slots.declarations();
+    if (usesScalars) bindings.push("var<uniform> scalars: Scalars");
+    const philox = text.body.includes("philox(") ? PHILOX_WGSL : "";
+    const declarations = `${usesScalars ? this.#scalarsStruct() : ""}${philox}${text.declarations}`;
+    const about = [kernel.title];
+    const draft = { about, bindings, body: text.body, workgroupSize: text.workgroupSize };
+    const anonymous = assembleModule({ ...draft, declarations, name: "main" });
+    const slug = kernel.title.replaceAll(/\W+/g, "_").slice(0, 40);
+    const name = `${kernel.kind}_${slug}_${hashText(anonymous).slice(0, 6)}`;
+    return {
+      name,
+      wgsl: assembleModule({
+        ...draft,
+        about: template ? [...about, template.scheduleName] : about,
+        declarations,
+        name,
+      }),
+      bindings: [
+        ...slots.list.map((slot) => slot.write ? "read_write" as const : "read" as const),
+        ...(usesScalars ? ["uniform" as const] : []),
+      ],
+      workgroupSize: text.workgroupSize,
+      ir: template ? `${ir}  schedule ${template.scheduleName}\n` : ir,
+      loopIterations: text.loopIterations,
+      workgroupBytes: text.workgroupBytes,
+      ...(template ? { template } : {}),
+    };
   }
 
   #scalarsStruct(): string {
@@ -172,10 +250,25 @@ function accessesFor(kernel: KernelIR, tiled: boolean): Access[] {
   return accessesOf(kernel.body, vectorVariable(kernel));
 }
 
-function generate(kernel: KernelIR, slots: Slots, target: Capabilities, tiled: boolean): KernelText {
+/** The template of a kernel that has one. */
+function templateOf(
+  kernel: KernelIR,
+  slots: Slots,
+  target: Capabilities,
+  tiled: boolean,
+): Template | undefined {
+  return kernel.kind === "matmul" && tiled ? productTemplate(kernel, slots, target) : undefined;
+}
+
+function describe(template: Template, schedule: Schedule): Omit<KernelTemplate, "key"> {
+  const scheduleName = template.nameOf(schedule);
+  return { schedule, scheduleName, tuned: scheduleName !== template.nameOf(template.preferred) };
+}
+
+function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
   switch (kernel.kind) {
     case "matmul":
-      return emitProduct(kernel, slots, target, tiled);
+      return emitUntiledProduct(kernel, slots, target);
     case "attention":
       return emitAttention(kernel, slots, target);
     case "segment":

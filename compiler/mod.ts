@@ -35,6 +35,7 @@ export type {
   BufferRange,
   Dispatch,
   KernelSource,
+  KernelTemplate,
   MemoryPlan,
   Program,
   ProgramScalar,
@@ -60,6 +61,8 @@ export {
 export type { Body, Instruction, Store, ValueId } from "./kernel.ts";
 export type { KernelIR, Operand as KernelOperand } from "./lower_work.ts";
 export type { Placement } from "./plan.ts";
+export type { Tunable, Variant } from "./emit.ts";
+export type { Schedule, ScheduleLookup } from "./wgsl/template.ts";
 export type { Home, Root, Storage, Work } from "./storage.ts";
 export type { TraceContext } from "./trace_context.ts";
 export { type InputSpec, trace, type TraceOptions } from "./trace.ts";

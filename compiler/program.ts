@@ -6,6 +6,19 @@
  */
 import type { DType } from "./dtype.ts";
 import type { Shape } from "./graph.ts";
+import type { Schedule } from "./wgsl/template.ts";
+
+/** What a tuner knows a kernel by, and the schedule that the kernel got. */
+export interface KernelTemplate {
+  /** Equal for kernels that do the same: template, sizes, layouts, and a hash of the Kernel IR with its dtypes. */
+  readonly key: string;
+  /** The schedule that it got. */
+  readonly schedule: Schedule;
+  /** The same in words. */
+  readonly scheduleName: string;
+  /** True when it is not the one that the template would choose. */
+  readonly tuned: boolean;
+}
 
 /** A compute kernel as text. Binding `i` of group 0 is `bindings[i]`; dispatches supply the ranges. */
 export interface KernelSource {
@@ -23,6 +36,8 @@ export interface KernelSource {
   readonly loopIterations: number;
   /** Workgroup memory in bytes. */
   readonly workgroupBytes: number;
+  /** For a kernel that could be cut in other ways. */
+  readonly template?: KernelTemplate;
 }
 
 /** A range of a buffer; offset and size in bytes. */

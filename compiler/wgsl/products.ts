@@ -10,8 +10,15 @@ import type { KernelIR, Operand } from "../lower_work.ts";
 import { contiguity } from "../lower.ts";
 import { Emitter, splat, storeAll } from "./expression.ts";
 import type { KernelText } from "./kernel_text.ts";
-import { chooseMatmulSchedule, emitMatmul, type MatmulSchedule } from "./matmul.ts";
+import {
+  chooseMatmulSchedule,
+  emitMatmul,
+  matmulCandidates,
+  type MatmulSchedule,
+  scheduleName,
+} from "./matmul.ts";
 import { type Access, accessesOf, type Slots } from "./slots.ts";
+import type { Template } from "./template.ts";
 import type { MatmulShape } from "./tile.ts";
 import type { Writer } from "./writer.ts";
 
@@ -56,15 +63,31 @@ const UNTILED: MatmulSchedule = {
   band: 1,
 };
 
-/** Emits a product with its prologues and epilogue. */
-export function emitProduct(
+/** Emits a product with its prologues and epilogue, without tiles. */
+export function emitUntiledProduct(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+  return emitProduct(kernel, slots, target, matmulShape(kernel, false), UNTILED);
+}
+
+/** The template of a product with its prologues and epilogue. */
+export function productTemplate(kernel: KernelIR, slots: Slots, target: Capabilities): Template {
+  const shape = matmulShape(kernel, true);
+  const { batch, rows, cols, depth, aContiguous, bContiguous } = shape;
+  return {
+    title: `matmul ${batch}x${rows}x${cols}x${depth} ${aContiguous},${bContiguous}`,
+    preferred: chooseMatmulSchedule(shape, target),
+    candidates: () => matmulCandidates(shape, target),
+    nameOf: (schedule) => scheduleName(schedule as MatmulSchedule),
+    emit: (schedule) => emitProduct(kernel, slots, target, shape, schedule as MatmulSchedule),
+  };
+}
+
+function emitProduct(
   kernel: KernelIR,
   slots: Slots,
   target: Capabilities,
-  tiled: boolean,
+  shape: MatmulShape,
+  schedule: MatmulSchedule,
 ): KernelText {
-  const shape = matmulShape(kernel, tiled);
-  const schedule = tiled ? chooseMatmulSchedule(shape, target) : UNTILED;
   const load = (operand: Operand, vector: string, names: Record<string, string>) => (w: Writer) => {
     const context = { body: operand.body, slots, vector, names: namesOf(names) };
     const { text, lanes } = new Emitter(context).value(w, operand.value);
