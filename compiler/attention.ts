@@ -4,9 +4,18 @@
  *
  * @module
  */
+import type { Capabilities } from "./capabilities.ts";
 import { type Graph, type Node, sizeOf } from "./graph.ts";
 import { type IndexExpr, unravel, variable } from "./index_expr.ts";
 import { ATTENTION_KERNELS, ATTENTION_OPERANDS } from "./ops/attention.ts";
+
+/** Bindings of the largest attention kernel: six operands, two results. */
+const BINDINGS = 8;
+
+/** Whether the target can run the attention templates. */
+export function hasAttention(target: Capabilities): boolean {
+  return target.maxStorageBuffers >= BINDINGS && target.software && target.subgroupSize > 0;
+}
 
 /** Sizes of an attention kernel. */
 export type AttentionSizes = Record<"batch" | "queries" | "keys" | "width", number>;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { hasAttention } from "./attention.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
 import { KernelSet, scalarsBytes, type Tunable } from "./emit.ts";
@@ -80,17 +81,10 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     compileMs[stage] = performance.now() - start;
     return result;
   };
-  const decomposed = timed(
-    "decompose",
-    () =>
-      decompose(
-        graph,
-        target,
-        (op) =>
-          optimizations.has("attention") && target.software && target.subgroupSize > 0 &&
-          ATTENTION_OPS.has(op),
-      ),
-  );
+  const templates = optimizations.has("attention") && hasAttention(target)
+    ? ATTENTION_OPS
+    : new Set<string>();
+  const decomposed = timed("decompose", () => decompose(graph, target, (op) => templates.has(op)));
   const simplified = timed(
     "simplify",
     () => simplify(splitForTarget(simplify(decomposed), target), { without: ["nested-reductions"] }),

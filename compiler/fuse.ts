@@ -97,7 +97,10 @@ class Fuser {
     if (OPS[node.op].class !== "pointwise") return false;
     const size = sizeOf(node.shape);
     const reads = readsOf(this.graph, node.id, (id) => id === node.id || this.#inline.has(id));
-    return reads.every((read) => isSmallRead(read.span, size)) &&
+    // A reader of three such values must still find a binding for each tensor, and for what it stores.
+    const fewest = Math.max(1, Math.floor((this.target.maxStorageBuffers - 2) / 3));
+    return reads.length <= fewest &&
+      reads.every((read) => isSmallRead(read.span, size)) &&
       cheapToRecompute(this.#costOf(node.id, () => false)) && size > 1;
   }
 

@@ -16,6 +16,8 @@ const STAGE_LENGTH = 4096;
 const BUSY = { software: { rows: 64, columns: 512 }, gpu: { rows: 1024, columns: 4096 } };
 /** Shorter reductions are left alone whatever their parallelism: rows are contiguous, columns are not. */
 const SHORT = { rows: 1024, columns: 128 };
+/** How often one kernel may walk a row: the loss does for a maximum, two sums, and to store the gradient. */
+const ROW_WALKS = 5;
 /** Rows that one invocation adds up in a stage of a column reduction. */
 const COLUMN_STAGE = 64;
 /** Depths of a product that one loop iteration adds up; a few times the smallest step of any schedule. */
@@ -60,7 +62,7 @@ class Splitter {
     const { parallel, reduced } = reductionDomain(this.graph, node);
     const busy = this.target.software ? BUSY.software : BUSY.gpu;
     if (isRowReduction(this.graph, node)) {
-      const tooLong = reduced / 4 > this.target.maxLoopIterations / 8;
+      const tooLong = reduced / 4 > this.target.maxLoopIterations / ROW_WALKS;
       if (reduced <= SHORT.rows || (parallel >= busy.rows && !tooLong)) return undefined;
       return this.#rows(node, this.#reshape(input, [parallel, reduced]), parallel, reduced);
     }

@@ -8,7 +8,7 @@
  */
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { InternalError } from "./errors.ts";
-import type { Fusion, Group } from "./fusion.ts";
+import type { Fusion, Group, GroupKind } from "./fusion.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { add, constantIndex, type IndexExpr, linearize, rangeOf, unravel, variable } from "./index_expr.ts";
 import { OPS } from "./ops/mod.ts";
@@ -73,6 +73,9 @@ export interface Storage {
 export function assignStorage(fusion: Fusion, separate: ReadonlySet<string> = new Set()): Storage {
   return new Assignment(fusion, separate).run();
 }
+
+/** Templates that bind so many operands that a result goes to one home, and from there to others. */
+const COPIED: readonly GroupKind[] = ["segment", "indexed", "attention"];
 
 interface Draft {
   readonly group?: Group;
@@ -166,8 +169,12 @@ class Assignment {
       this.#drafts.push({ stores: new Map([[id, [home]]]) });
       return;
     }
-    const { stores } = this.#draftFor(group);
+    const { stores, group: { kind } = {} } = this.#draftFor(group);
     const homes = stores.get(undone.id);
+    if (homes && COPIED.includes(kind!)) {
+      this.#drafts.push({ stores: new Map([[id, [home]]]) });
+      return;
+    }
     if (homes) homes.push(undone.home);
     else stores.set(undone.id, [undone.home]);
     if (!this.#homes.has(undone.id)) this.#homes.set(undone.id, undone.home);

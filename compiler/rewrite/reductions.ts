@@ -4,9 +4,9 @@
  * @module
  */
 import { isFloat } from "../dtype.ts";
-import { type NodeId, type Shape, sizeOf } from "../graph.ts";
+import { type Node, type NodeId, type Shape, sizeOf } from "../graph.ts";
 import { isLiteral } from "./constants.ts";
-import { type Draft, inputOf, isOnes, type Rewriter, type Rule } from "./rule.ts";
+import { type Draft, inputOf, isOnes, type Rewriter, type Rule, sameNumbers } from "./rule.ts";
 
 function axesOf(node: Pick<Draft, "attrs">): readonly number[] {
   return node.attrs.axes as readonly number[];
@@ -26,6 +26,14 @@ function swapped(graph: Rewriter, id: NodeId): NodeId | undefined {
 function mergedAxes(shape: Shape, first: readonly number[], second: readonly number[]): number[] {
   const kept = shape.map((_, axis) => axis).filter((axis) => !first.includes(axis));
   return [...first, ...second.map((axis) => kept[axis])].sort((a, b) => a - b);
+}
+
+/** Rows of partial sums [stages, n] whose sum down the columns is node `id`, if it is the second stage of such a sum. */
+function partialSums(graph: Rewriter, id: NodeId): Node | undefined {
+  const node = graph.node(id);
+  if (node.op !== "sum" || !sameNumbers(axesOf(node), [0])) return undefined;
+  const partial = graph.node(node.inputs[0]);
+  return partial.op === "sum" && partial.shape.length === 2 ? partial : undefined;
 }
 
 /** The rules about reductions and products. */
@@ -83,6 +91,34 @@ export const REDUCTION_RULES: readonly Rule[] = [
       const axes = mergedAxes(x.shape, axesOf(inner), axesOf(node));
       if (axes.includes(x.shape.length - 1)) return undefined;
       return graph.add(node.op, [x.id], { axes });
+    },
+  },
+  {
+    name: "concat-of-sums",
+    ops: ["concat"],
+    why:
+      "the sums of partial sums that lie side by side are one sum down longer rows: one launch instead of many",
+    apply(node, graph) {
+      if (node.shape.length !== 1) return undefined;
+      const inputs: NodeId[] = [];
+      let run: Node[] = [];
+      const close = () => {
+        if (run.length < 2) return;
+        const joined = graph.add("concat", run.map((partial) => partial.id), { axis: 1 });
+        inputs.splice(-run.length, run.length, graph.add("sum", [joined], { axes: [0] }));
+      };
+      for (const id of node.inputs) {
+        const partial = partialSums(graph, id);
+        if (run.length > 0 && partial?.shape[0] !== run[0].shape[0]) {
+          close();
+          run = [];
+        }
+        inputs.push(id);
+        if (partial) run.push(partial);
+      }
+      close();
+      if (inputs.length === node.inputs.length) return undefined;
+      return inputs.length === 1 ? inputs[0] : graph.add("concat", inputs, { axis: 0 });
     },
   },
   {

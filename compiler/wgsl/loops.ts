@@ -18,6 +18,9 @@ import { registerType, type Slots } from "./slots.ts";
 import { Writer } from "./writer.ts";
 
 const LOOP_WORKGROUP = 64;
+/** As many invocations as a software adapter's vectors have lanes, and below how many loops they are a workgroup. */
+const SMALL_WORKGROUP = 16;
+const FEW_LOOPS = 1024;
 /** A row at least this long is worth a workgroup of its own on a GPU. */
 const WORKGROUP_ROW = 128;
 const ROW_WORKGROUP = 128;
@@ -56,7 +59,7 @@ class LoopGenerator {
     const { kernel, target } = this;
     const w = this.#w;
     const positions = this.vector === "p" ? kernel.parallel / 4 : kernel.parallel;
-    const size = this.cooperative ? ROW_WORKGROUP : LOOP_WORKGROUP;
+    const size = this.#workgroupSize(positions);
     const workgroups = foldGrid(
       w,
       this.cooperative ? positions : Math.ceil(positions / size),
@@ -82,6 +85,13 @@ class LoopGenerator {
       loopIterations: this.#iterations,
       workgroupBytes: this.#sharedBytes,
     };
+  }
+
+  /** Long loops in few workgroups would leave cores of a software adapter idle: they get smaller ones. */
+  #workgroupSize(positions: number): number {
+    if (this.cooperative) return ROW_WORKGROUP;
+    const few = this.target.software && this.kernel.reduced > 1 && positions < FEW_LOOPS;
+    return few ? SMALL_WORKGROUP : LOOP_WORKGROUP;
   }
 
   #context(names: Record<string, string>): EmitContext {

@@ -59,7 +59,7 @@ Deno.test("layerNorm's WGSL walks a row three times in vec4 steps, and stores in
   assertLines(kernel.wgsl, [
     /@group\(0\) @binding\(0\) var<storage, read> t0: array<vec4<f32>>;/,
     /var<storage, read_write> t\d: array<vec4<f32>>;/,
-    /^@compute @workgroup_size\(64, 1, 1\)$/,
+    /^@compute @workgroup_size\(16, 1, 1\)$/,
     new RegExp(`^fn ${kernel.name}\\(`),
     /if \(position >= 6u\) \{ return; \}/,
     /for \(var step = 0u; step < 2u; step \+= 1u\)/,
