@@ -110,6 +110,10 @@ export class Tensor {
   floor(): Tensor {
     return this.#apply("floor");
   }
+  /** False for NaN and infinities, as bool. */
+  isFinite(): Tensor {
+    return this.#apply("isFinite");
+  }
   /** Logical negation of bool values. */
   not(): Tensor {
     return this.#apply("not");

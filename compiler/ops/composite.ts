@@ -95,7 +95,15 @@ function inferLinearCrossEntropy([x, w, targets]: readonly TensorType[], { class
   if (x.shape[1] !== w.shape[1]) throw new Error(`x [${x.shape}] does not fit w [${w.shape}]`);
   requireTargets(x.shape[0], targets);
   requireClasses(classes, w.shape[0]);
-  return { shape: [], dtype: x.dtype };
+  return { shape: [], dtype: "f32" };
+}
+
+/** The checks of a gradient of linearCrossEntropy, which also takes the derivative by the loss. */
+function requireLossGradient(inputs: readonly TensorType[], attrs: Attrs): void {
+  inferLinearCrossEntropy(inputs, attrs);
+  const g = inputs[3];
+  if (g.shape.length > 0) throw new Error(`the derivative by the loss must be a scalar but is [${g.shape}]`);
+  requireDType(g, "f32", "the derivative by the loss");
 }
 
 /** The composite rows of the op table. */
@@ -177,15 +185,15 @@ export const COMPOSITE: Record<string, OpSpec> = {
     infer: inferLinearCrossEntropy,
     decompose: decomposeLinearCrossEntropy,
     vjp: (g, _, [x, w, targets], attrs) => [
-      x.composite("linearCrossEntropyGradX", [w, targets], attrs).mul(g),
-      x.composite("linearCrossEntropyGradW", [w, targets], attrs).mul(g),
+      x.composite("linearCrossEntropyGradX", [w, targets, g], attrs),
+      x.composite("linearCrossEntropyGradW", [w, targets, g], attrs),
       undefined,
     ],
   },
   linearCrossEntropyGradX: {
     class: "composite",
     infer: (inputs, attrs) => {
-      inferLinearCrossEntropy(inputs, attrs);
+      requireLossGradient(inputs, attrs);
       return { shape: inputs[0].shape, dtype: inputs[0].dtype };
     },
     decompose: decomposeLinearCrossEntropyGradX,
@@ -193,7 +201,7 @@ export const COMPOSITE: Record<string, OpSpec> = {
   linearCrossEntropyGradW: {
     class: "composite",
     infer: (inputs, attrs) => {
-      inferLinearCrossEntropy(inputs, attrs);
+      requireLossGradient(inputs, attrs);
       return { shape: inputs[1].shape, dtype: inputs[1].dtype };
     },
     decompose: decomposeLinearCrossEntropyGradW,

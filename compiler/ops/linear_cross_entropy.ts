@@ -1,7 +1,8 @@
 /**
  * The tied head and the loss in pieces: rows of x in chunks, rows of w in windows, so that no tensor outgrows a binding
  * and the whole [N, V] logits never exist. The loss and both gradients are built from the same pieces; since the loss is a
- * scalar, the gradients need nothing from later in the program, and each chunk can be finished while its logits are there.
+ * scalar, the gradients need nothing from later in the program but that scalar's own derivative, and each chunk can be
+ * finished while its logits are there. Operands in f16 are multiplied as such; logits, their softmax and all sums are f32.
  *
  * @module
  */
@@ -36,7 +37,7 @@ function cut(length: number, most: number, unit: number): Window[] {
 /** Chunks of rows of x and windows of rows of w: each piece, and the logits of both, fit a binding. */
 function windowsOf(x: Tensor, w: Tensor, target: Capabilities): { chunks: Window[]; windows: Window[] } {
   const [rows, width] = x.shape;
-  const elements = Math.floor(target.maxBindingBytes / bytesPerElement(x.dtype));
+  const elements = Math.floor(target.maxBindingBytes / bytesPerElement("f32"));
   const windows = cut(w.shape[0], Math.max(1, Math.floor(elements / width)), 64);
   const widest = Math.max(width, windows[0].end - windows[0].start);
   const chunks = cut(rows, Math.max(1, Math.floor(Math.min(CHUNK_LOGITS, elements) / widest)), 1);
@@ -47,9 +48,9 @@ function rowsOf(x: Tensor, { start, end }: Window): Tensor {
   return x.slice([start, ...x.shape.slice(1).map(() => 0)], [end, ...x.shape.slice(1)]);
 }
 
-/** Logits of one chunk in one window, columns past the classes masked. */
+/** Logits in f32 of one chunk in one window, columns past the classes masked. */
 function logitsOf(x: Tensor, w: Tensor, chunk: Window, window: Window, classes: number): Tensor {
-  const logits = rowsOf(x, chunk).matmul(rowsOf(w, window), { transB: true });
+  const logits = rowsOf(x, chunk).matmul(rowsOf(w, window), { transB: true }).cast("f32");
   return maskColumns(logits, classes - window.start);
 }
 
@@ -65,9 +66,12 @@ function hits(targets: Tensor, chunk: Window, window: Window): Tensor {
   return targetHits(rowsOf(targets, chunk).sub(window.start), window.end - window.start);
 }
 
-/** Derivative of the mean loss by the logits of one chunk, by window. */
+/**
+ * Derivative by the logits of one chunk, by window, of a result whose derivative by the mean loss is `g`. A scale in `g`
+ * comes in before the rounding to f16: without it most of these derivatives, probabilities over N, would be 0.
+ */
 function gradLogits(
-  [x, w, targets]: readonly Tensor[],
+  [x, w, targets, g]: readonly Tensor[],
   chunk: Window,
   windows: readonly Window[],
   classes: number,
@@ -75,7 +79,8 @@ function gradLogits(
   const logits = windows.map((window) => logitsOf(x, w, chunk, window, classes));
   const lse = logSumExp(logits);
   return windows.map((window, i) =>
-    logits[i].sub(lse).exp().sub(hits(targets, chunk, window).cast(x.dtype)).mul(1 / x.shape[0])
+    logits[i].sub(lse).exp().sub(hits(targets, chunk, window).cast("f32"))
+      .mul(g.mul(1 / x.shape[0])).cast(x.dtype)
   );
 }
 
@@ -97,7 +102,7 @@ export function decomposeLinearCrossEntropy(
   return sums.reduce((a, b) => a.add(b)).mul(1 / x.shape[0]);
 }
 
-/** Derivative of the loss by x, [N, C]. */
+/** Derivative by x, [N, C]. Inputs: x, w, targets, and the derivative by the loss. */
 export function decomposeLinearCrossEntropyGradX(
   inputs: readonly Tensor[],
   attrs: Attrs,
@@ -107,13 +112,13 @@ export function decomposeLinearCrossEntropyGradX(
   const { chunks, windows } = windowsOf(x, w, target);
   const parts = chunks.map((chunk) =>
     gradLogits(inputs, chunk, windows, attrs.classes as number)
-      .map((part, i) => part.matmul(rowsOf(w, windows[i])))
-      .reduce((a, b) => a.add(b))
+      .map((part, i) => part.matmul(rowsOf(w, windows[i])).cast("f32"))
+      .reduce((a, b) => a.add(b)).cast(x.dtype)
   );
   return parts.length === 1 ? parts[0] : concat(parts, 0);
 }
 
-/** Derivative of the loss by w, [V, C]. */
+/** Derivative by w, [V, C]. Inputs: x, w, targets, and the derivative by the loss. */
 export function decomposeLinearCrossEntropyGradW(
   inputs: readonly Tensor[],
   attrs: Attrs,
@@ -124,9 +129,10 @@ export function decomposeLinearCrossEntropyGradW(
   const totals: Tensor[] = [];
   for (const chunk of chunks) {
     gradLogits(inputs, chunk, windows, attrs.classes as number).forEach((part, i) => {
-      const product = part.matmul(rowsOf(x, chunk), { transA: true });
+      const product = part.matmul(rowsOf(x, chunk), { transA: true }).cast("f32");
       totals[i] = totals[i] ? totals[i].add(product) : product;
     });
   }
-  return totals.length === 1 ? totals[0] : concat(totals, 0);
+  const rounded = totals.map((total) => total.cast(w.dtype));
+  return rounded.length === 1 ? rounded[0] : concat(rounded, 0);
 }

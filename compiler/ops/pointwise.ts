@@ -238,6 +238,19 @@ export const POINTWISE: Record<string, OpSpec> = {
   le: comparison("<=", (a, b) => a <= b),
   gt: comparison(">", (a, b) => a > b),
   ge: comparison(">=", (a, b) => a >= b),
+  // By the bits: drivers fold away what compares a number with itself or with infinity.
+  isFinite: {
+    class: "pointwise",
+    infer: ([x]) => {
+      requireKind(x, "float");
+      return { shape: x.shape, dtype: "bool" };
+    },
+    evaluate: ([x]) => x.data.map((value) => Number(Number.isFinite(value))),
+    wgsl: ([x], { lanes }) => {
+      const [bits, value] = lanes === 4 ? ["vec4<u32>", "vec4<f32>"] : ["u32", "f32"];
+      return `((bitcast<${bits}>(${value}(${x})) & ${bits}(0x7fffffffu)) < ${bits}(0x7f800000u))`;
+    },
+  },
   and: binary({ kind: "bool", evaluate: (a, b) => a * b, wgsl: (a, b) => `(${a} & ${b})` }),
   or: binary({ kind: "bool", evaluate: (a, b) => Math.max(a, b), wgsl: (a, b) => `(${a} | ${b})` }),
 

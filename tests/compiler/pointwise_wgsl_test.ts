@@ -22,6 +22,8 @@ interface Trial {
 const positive = (x: number) => 0.1 + 4 * Math.abs(x);
 const nonZero = (x: number) => x < 0 ? 4 * x - 0.5 : 4 * x + 0.5;
 const far = (x: number) => x ** 3 * 1000;
+const sometimesInfinite = (x: number) =>
+  x > 0.5 ? Infinity : x < -0.75 ? NaN : x < -0.5 ? -Infinity : x * 6e38;
 
 const arithmetic = ["add", "sub", "mul", "maximum", "minimum"];
 const comparisons = ["eq", "ne", "lt", "le", "gt", "ge"];
@@ -41,6 +43,7 @@ const TRIALS: Partial<Record<DType, Trial[]>> = {
     ...of([...comparisons, "select"], "bool").map((trial) =>
       trial.op === "select" ? { ...trial, result: "f32" as const } : trial
     ),
+    { op: "isFinite", result: "bool", domain: sometimesInfinite },
     ...casts("f32", "i32", "u32", "bool"),
   ],
   i32: [
@@ -58,7 +61,9 @@ const TRIALS: Partial<Record<DType, Trial[]>> = {
   bool: [...of(["not", "and", "or", "eq", "ne", "select"], "bool"), ...casts("f32", "i32", "u32", "bool")],
 };
 
-const UNARY = new Set("neg abs exp log sqrt rsqrt reciprocal tanh erf sin cos floor not cast".split(" "));
+const UNARY = new Set(
+  "neg abs exp log sqrt rsqrt reciprocal tanh erf sin cos floor isFinite not cast".split(" "),
+);
 
 /** Three columns of arguments for each trial, as the dtype holds them; the first and second are sometimes equal. */
 function argumentsOf(trial: Trial, dtype: DType, prng: Prng): number[][] {

@@ -35,6 +35,12 @@ const UNARY: Unary[] = [
   ["sin", (x) => x.sin(), f32([0, Math.PI / 6, -Math.PI / 2]), f32([0, 0.5, -1])],
   ["cos", (x) => x.cos(), f32([0, Math.PI / 3, Math.PI]), f32([1, 0.5, -1])],
   ["floor", (x) => x.floor(), f32([1.5, -1.5, 2]), f32([1, -2, 2])],
+  [
+    "isFinite",
+    (x) => x.isFinite(),
+    f32([0, -3e38, Infinity, -Infinity, NaN]),
+    bool([true, true, false, false, false]),
+  ],
   ["not", (x) => x.not(), bool([true, false]), bool([false, true])],
 ];
 

@@ -51,9 +51,9 @@ export function inHalfPrecision(graph: Graph, inputs: InputValues, seed: number)
   return builder.finish();
 }
 
-/** The logarithms and row sums that gradients of attention take are f32 whatever the rest is. */
+/** What the gradients of attention and of the loss take besides their operands is f32 whatever the rest is. */
 function isStatistic({ op }: Node, input: number): boolean {
-  return OPS[op].class === "attention" && input >= 4;
+  return OPS[op].class === "attention" ? input >= 4 : op.startsWith("linearCrossEntropyGrad") && input === 3;
 }
 
 function attrsIn({ op, attrs, dtype: given }: Node, dtype: DType): Node["attrs"] {

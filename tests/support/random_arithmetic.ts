@@ -126,6 +126,7 @@ export const LOGIC: readonly Move[] = [
     const x = choose(shop, ({ tensor }) => tensor.dtype === "bool");
     return x && moved(x, x.tensor.not());
   },
+  (shop) => withFloat(shop, (x) => ({ tensor: x.tensor.isFinite(), bound: 1, exact: true, smooth: false })),
 ];
 
 function withPair(shop: Workshop, make: (x: Entry, y: Entry) => Entry): Entry | undefined {
