@@ -102,8 +102,8 @@ export function casesNamed(names: readonly string[]): PeerCase[] {
   });
 }
 
-/** Optimizer settings: AdamW as in GPT-3's recipe, at a constant rate. */
-export const ADAMW = { rate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, clip: 1.0 } as const;
+/** Optimizer settings: AdamW as in GPT-3's recipe, at a constant rate at which losses fall from the first step on. */
+export const ADAMW = { rate: 1e-4, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, clip: 1.0 } as const;
 
 /** Epsilon of every layerNorm. */
 export const EPSILON = 1e-5;

@@ -32,15 +32,16 @@ export function concerns(peer: PeerName, one: PeerCase): boolean {
   return peer !== "jax-wasm" || one.kind === "matmul" || one.kind === "step";
 }
 
-/** Seconds that are ample for a case on two processor cores. */
+/** Seconds that are ample for a case on two processor cores, with others at work on them. */
 export function secondsFor(one: string): number {
-  if (!one.startsWith("step-")) return 90;
-  return one.startsWith("step-gpt2") ? 600 : 300;
+  if (!one.startsWith("step-")) return 120;
+  return one.endsWith("-v256") ? 300 : 900;
 }
 
 /**
  * Yields a result for each case, as they come. Never throws for what a peer does: failures are results with an error.
- * On first use Deno brings the peers' packages into `bench/peers/programs/node_modules`, which nothing else needs.
+ * The processes inherit this one's environment: after `ensureAdapter()` the peers get the driver that Sinter gets, with
+ * the same settings. On first use Deno brings the peers' packages into `bench/peers/programs/node_modules`, which nothing else needs.
  */
 export async function* runPeers(options: PeerOptions = {}): AsyncGenerator<PeerResult> {
   const { peers = PEER_NAMES, repeats = 3, seconds = secondsFor, environment = {} } = options;
@@ -79,7 +80,7 @@ function programOf(peer: PeerName): string[] {
   ];
 }
 
-/** Installs the locked packages; what went wrong, or undefined. Milliseconds when they are there. */
+/** Installs the locked packages, which takes a moment when they are there; what went wrong, or undefined. */
 async function installPackages(): Promise<string | undefined> {
   const { success, stderr } = await new Deno.Command("deno", {
     args: ["install", "--quiet", "--frozen"],
