@@ -32,9 +32,13 @@ export function rowsOf(name: AttentionTensor, shape: AttentionShape): number {
   return ["k", "v", "dk", "dv"].includes(name) ? shape.keys : shape.queries;
 }
 
+function channelled(name: AttentionTensor): boolean {
+  return name !== "lse" && name !== "delta";
+}
+
 /** Elements of a tensor, without guards. */
 export function elementsOf(name: AttentionTensor, shape: AttentionShape): number {
-  return shape.batch * rowsOf(name, shape) * (name === "lse" || name === "delta" ? 1 : shape.width);
+  return shape.batch * rowsOf(name, shape) * (channelled(name) ? shape.width : 1);
 }
 
 /** What a kernel reads. */
@@ -61,7 +65,7 @@ export interface PlainAttention {
 
 /**
  * The module of a plain attention kernel over one buffer a tensor: those that it reads, then those that it writes. With
- * `faults`, a last binding of one `u32` becomes 1 when a position that reaches a hook starts outside its tensor.
+ * `faults`, the first guard of the first result becomes 0 when a position that reaches a hook starts outside its tensor.
  */
 export function plainAttention(
   kind: AttentionKind,
@@ -91,7 +95,8 @@ export function plainAttention(
       `(${at.row}) >= ${rowsOf(name, shape)}u`,
       ...(at.col === undefined ? [] : [`(${at.col}) >= ${width}u`, `(${at.col}) % 4u != 0u`]),
     ];
-    w.line(`if (${outside.join(" || ")}) { faults[0] = 1u; }`);
+    const value = channelled(results[0]) && vectors ? "vec4<f32>()" : "0.0";
+    w.line(`if (${outside.join(" || ")}) { ${results[0]}Data[0] = ${value}; }`);
   };
   const hooks: AttentionHooks = {
     load: (w, operand, at) => {
@@ -125,7 +130,7 @@ export function plainAttention(
   const kernel = emit(kind, shape, schedule, hooks, target, results);
   const reads = READS[kind].filter((name) => used.has(name));
   const declare = (access: string) => (name: AttentionTensor) => {
-    const element = vectors && name !== "lse" && name !== "delta" ? "vec4<f32>" : "f32";
+    const element = vectors && channelled(name) ? "vec4<f32>" : "f32";
     return `var<storage, ${access}> ${name}Data: array<${element}>`;
   };
   const wgsl = assembleModule({
@@ -134,7 +139,6 @@ export function plainAttention(
     bindings: [
       ...reads.map(declare("read")),
       ...results.map(declare("read_write")),
-      ...(faults ? ["var<storage, read_write> faults: array<u32>"] : []),
     ],
     declarations: kernel.declarations,
     body: kernel.body,
