@@ -33,8 +33,8 @@ export function logitsAt(config: ModelConfig, params: Parameters, tokens: Tensor
   });
 }
 
-/** The residual stream [B, T, C] after the last layerNorm. */
-function hidden(config: ModelConfig, params: Parameters, tokens: Tensor): Tensor {
+/** The residual stream [B, T, C] after the last layerNorm, from `tokens` [B, T]: what the head reads. */
+export function hidden(config: ModelConfig, params: Parameters, tokens: Tensor): Tensor {
   const [, T] = tokens.shape;
   let x = scope("embed", () => {
     const words = params["wte.weight"].gather(tokens); // [B, T, C]

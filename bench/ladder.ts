@@ -1,0 +1,195 @@
+/**
+ * Climbs the ladder: the rungs' training steps are compiled and checked first, then timed in rounds, each rung once a
+ * round, so that a machine that is busy for a while disturbs all of them alike.
+ *
+ * @module
+ */
+import { compileGraph, LimitError, type Program } from "../compiler/mod.ts";
+import { type GpuDevice, GpuError } from "../runtime/mod.ts";
+import type { StepCase } from "./cases.ts";
+import { type Spread, spreadOf } from "./measure.ts";
+import { type Recipe, type Rung, traceRung } from "./rungs.ts";
+import { TrainingRun } from "./training.ts";
+
+/** Steps whose losses are recorded before anything is timed; the first of them pays for the driver's compiling. */
+export const LOSS_STEPS = 4;
+
+/** One rung's figures. What could not be measured says why in `note`. */
+export interface RungResult {
+  readonly name: string;
+  readonly title: string;
+  /** `same`: the compiler made the same program as the rung that `note` names, whose times stand here again. */
+  readonly status: "measured" | "same" | "unavailable" | "too large" | "failed";
+  readonly note?: string;
+  readonly dtype: string;
+  readonly ms?: Spread;
+  readonly tokensPerSecond?: number;
+  /** Launches of a step. */
+  readonly dispatches?: number;
+  readonly kernels?: number;
+  /** Bytes read and written by all launches of a step, as the compiler counts them. */
+  readonly bytesMoved?: number;
+  readonly flops?: number;
+  /** Most bytes held at once, planned; and the least that any plan needs. */
+  readonly peakBytes?: number;
+  readonly lowerBoundBytes?: number;
+  /** Tracing and compiling to WGSL, in milliseconds. */
+  readonly compileMs?: number;
+  /** Losses of the first {@link LOSS_STEPS} steps. */
+  readonly losses?: readonly number[];
+}
+
+/** How to climb. */
+export interface LadderOptions {
+  readonly rungs: readonly Rung[];
+  readonly rounds: number;
+  /** Bytes of the device that may be used; no limit unless said. */
+  readonly budgetBytes?: number;
+  /** Bytes that loaded rungs may hold together from round to round; others are loaded anew for each visit. */
+  readonly keepBytes?: number;
+  /** Told in a line what is going on. */
+  readonly progress?: (line: string) => void;
+}
+
+interface Climber {
+  readonly rung: Rung;
+  readonly recipe: Recipe;
+  readonly program: Program;
+  readonly compileMs: number;
+  readonly losses: readonly number[];
+  readonly times: number[];
+  /** Milliseconds that a step took before the rounds. */
+  readonly about: number;
+  run?: TrainingRun;
+}
+
+/** A rung in work: measured, or out of the race. */
+type Entry = { readonly climber: Climber; readonly same?: string } | { readonly result: RungResult };
+
+/** Measures every rung on one case. Never throws for a rung: its failure is its result. */
+export async function climbLadder(
+  device: GpuDevice,
+  shape: StepCase,
+  options: LadderOptions,
+): Promise<RungResult[]> {
+  const { rungs, rounds, keepBytes = Infinity, progress = () => {} } = options;
+  const entries: Entry[] = [];
+  const climbers: Climber[] = [];
+  let held = 0;
+  try {
+    for (const rung of rungs) {
+      progress(`${shape.name}: ${rung.title}`);
+      const entry = await prepare(device, shape, rung, climbers, options);
+      entries.push(entry);
+      if (!("climber" in entry) || entry.same !== undefined) continue;
+      climbers.push(entry.climber);
+      held += entry.climber.program.memory.peakBytes;
+      if (held > keepBytes) climbers.forEach(release);
+    }
+    for (let round = 0; round < rounds; round++) {
+      progress(`${shape.name}: round ${round + 1} of ${rounds}`);
+      for (const climber of climbers) {
+        await visit(device, shape, climber);
+        if (held > keepBytes) release(climber);
+      }
+    }
+  } finally {
+    climbers.forEach(release);
+  }
+  return entries.map((entry) =>
+    "result" in entry ? entry.result : resultOf(shape, entry.climber, entry.same)
+  );
+}
+
+/** Compiles a rung, loads it and trains its first steps. */
+async function prepare(
+  device: GpuDevice,
+  shape: StepCase,
+  rung: Rung,
+  others: readonly Climber[],
+  { budgetBytes = Infinity }: LadderOptions,
+): Promise<Entry> {
+  const { recipe } = rung;
+  const out = (status: RungResult["status"], note: string, program?: Program): Entry => ({
+    result: { ...identityOf(rung), status, note, ...(program && planOf(program)) },
+  });
+  let program: Program | undefined;
+  try {
+    const start = performance.now();
+    program = compileGraph(traceRung(shape, recipe), device.capabilities, {
+      optimizations: recipe.optimizations,
+      name: rung.name,
+    });
+    const compileMs = performance.now() - start;
+    const same = others.find((other) => other.program.hash === program!.hash);
+    if (same) return { climber: { ...same, rung }, same: same.rung.name };
+    const { peakBytes } = program.memory;
+    if (peakBytes > budgetBytes) {
+      return out("too large", `needs ${gib(peakBytes)}, there are ${gib(budgetBytes)}`, program);
+    }
+    const run = await TrainingRun.load(device, shape, recipe, program);
+    const losses: number[] = [];
+    let about = 0;
+    for (let step = 0; step < LOSS_STEPS; step++) {
+      const before = performance.now();
+      losses.push(await run.loss());
+      about = performance.now() - before;
+    }
+    return { climber: { rung, recipe, program, compileMs, losses, times: [], about, run } };
+  } catch (error) {
+    if (error instanceof LimitError) return out("too large", error.message, program);
+    if (error instanceof GpuError && error.kind === "out-of-memory") {
+      return out("too large", error.message, program);
+    }
+    if (!(error instanceof Error)) throw error;
+    return out("failed", error.message, program);
+  }
+}
+
+/** Times a rung once, loading it before where it is not there. */
+async function visit(device: GpuDevice, shape: StepCase, climber: Climber): Promise<void> {
+  if (!climber.run) {
+    climber.run = await TrainingRun.load(device, shape, climber.recipe, climber.program);
+    await climber.run.loss();
+  }
+  climber.times.push(await climber.run.time(climber.about));
+}
+
+function release(climber: Climber): void {
+  climber.run?.destroy();
+  climber.run = undefined;
+}
+
+function identityOf({ name, title }: Rung) {
+  return { name, title, dtype: "f32" };
+}
+
+function planOf({ dispatches, kernels, memory }: Program) {
+  return {
+    dispatches: dispatches.length,
+    kernels: kernels.length,
+    bytesMoved: dispatches.reduce((sum, { bytes }) => sum + bytes, 0),
+    flops: dispatches.reduce((sum, { flops }) => sum + flops, 0),
+    peakBytes: memory.peakBytes,
+    lowerBoundBytes: memory.lowerBoundBytes,
+  };
+}
+
+function resultOf(shape: StepCase, climber: Climber, same?: string): RungResult {
+  const { rung, program, compileMs, losses, times } = climber;
+  const ms = spreadOf(times);
+  return {
+    ...identityOf(rung),
+    status: same === undefined ? "measured" : "same",
+    ...(same === undefined ? {} : { note: `the same program as ${same}` }),
+    ms,
+    tokensPerSecond: shape.batch * shape.context / ms.median * 1e3,
+    ...planOf(program),
+    compileMs,
+    losses,
+  };
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
