@@ -38,47 +38,78 @@ export function chooseMatmulSchedule(shape: MatmulShape, target: Capabilities): 
   return target.subgroupSize > 0 ? subgroupSchedule(shape, target) : registerSchedule(shape, target);
 }
 
-/** Schedules that a tuner should measure for a shape, the default first. All of them fit the target. */
+/**
+ * Schedules that a tuner should measure for a shape, the default first, then what suits the target best. All of them fit
+ * the target.
+ */
 export function matmulCandidates(shape: MatmulShape, target: Capabilities): MatmulSchedule[] {
-  const candidates: MatmulSchedule[] = [chooseMatmulSchedule(shape, target)];
-  const lanes = target.subgroupSize;
-  if (lanes > 0) {
-    for (const lanesAlong of ["cols", "rows"] as const) {
-      for (const shared of [4, 8, 16, 32, 48, 64]) {
-        for (const perLane of [4, 8, 16]) {
-          if (shared * perLane > 512) continue;
-          const base = { kind: "subgroup", lanes, lanesAlong, perLane, shared, subgroups: 1 } as const;
-          for (const band of [1, BAND, 2 ** 16]) {
-            candidates.push({ ...base, depthStep: depthStep(shape, 4, target), band });
-          }
-        }
-      }
-    }
-  }
-  for (const [rows, cols] of [[4, 4], [4, 8], [8, 4], [8, 8], [8, 16], [16, 8]]) {
-    const step = depthStep(shape, 4, target);
-    candidates.push({
-      kind: "register",
-      rows,
-      cols,
-      groupRows: 1,
-      groupCols: 8,
-      depthStep: step,
-      band: BAND,
-    });
-  }
-  if (!target.software) {
-    for (const tile of GPU_TILES) {
-      for (const step of [8, 16, 32]) candidates.push({ ...tile, depthStep: step });
-    }
-  }
+  const subgroups = target.subgroupSize > 0 ? subgroupCandidates(shape, target) : [];
+  const others = target.software
+    ? [...subgroups, ...registerCandidates(shape, target)]
+    : [...workgroupCandidates(shape, target), ...subgroups, ...registerCandidates(shape, target)];
   const seen = new Set<string>();
-  return candidates.filter((candidate, i) => {
+  return [chooseMatmulSchedule(shape, target), ...others].filter((candidate, i) => {
     const name = scheduleName(candidate);
     const repeated = seen.has(name);
     seen.add(name);
     return i === 0 || (!repeated && fits(shape, candidate, target));
   });
+}
+
+/** One subgroup a workgroup on a processor; a GPU hides latency with several. Larger tiles take seconds to compile. */
+function subgroupCandidates(shape: MatmulShape, target: Capabilities): SubgroupSchedule[] {
+  const lanes = target.subgroupSize;
+  const list: SubgroupSchedule[] = [];
+  for (const subgroups of target.software ? [1] : [4, 2, 1]) {
+    for (const lanesAlong of ["cols", "rows"] as const) {
+      for (const shared of [4, 8, 16, 32, 48, 64]) {
+        for (const perLane of [4, 8, 16]) {
+          if (shared * perLane > (target.software ? 512 : 128)) continue;
+          for (const step of [4, 8]) {
+            if (step > 4 && shared * perLane > 128) continue;
+            for (const band of [1, BAND, 2 ** 16]) {
+              const tile = { lanesAlong, perLane, shared, subgroups };
+              list.push({
+                kind: "subgroup",
+                lanes,
+                ...tile,
+                depthStep: depthStep(shape, step, target),
+                band,
+              });
+            }
+          }
+        }
+      }
+    }
+  }
+  return list;
+}
+
+function registerCandidates(shape: MatmulShape, target: Capabilities): RegisterSchedule[] {
+  const groups = target.software ? [[1, 8], [1, 16]] : [[8, 8], [4, 16], [16, 16], [1, 64]];
+  return [[8, 8], [4, 8], [8, 4], [4, 4], [8, 16], [16, 8]].flatMap(([rows, cols]) =>
+    groups.map(([groupRows, groupCols]): RegisterSchedule => {
+      const group = { groupRows, groupCols, band: BAND };
+      return { kind: "register", rows, cols, ...group, depthStep: depthStep(shape, 4, target) };
+    })
+  );
+}
+
+/** Tiles of 16 to 128 rows and columns from 8 x 8, 8 x 4, 4 x 8 or 4 x 4 an invocation, in workgroups of 32 to 256. */
+function workgroupCandidates(shape: MatmulShape, target: Capabilities): WorkgroupSchedule[] {
+  const list: WorkgroupSchedule[] = [];
+  for (const [rows, cols] of [[8, 8], [8, 4], [4, 8], [4, 4]]) {
+    for (const [groupRows, groupCols] of WORKGROUP_GRIDS) {
+      const tile = { rows, cols, groupRows, groupCols };
+      if (rows * groupRows > 128 || cols * groupCols > 128) continue;
+      for (const step of [8, 16, 32]) {
+        for (const band of [BAND, 1, 2 ** 16]) {
+          list.push({ kind: "workgroup", ...tile, depthStep: depthStep(shape, step, target), band });
+        }
+      }
+    }
+  }
+  return list;
 }
 
 /** Rows and columns of a schedule's tile: a subgroup's or a workgroup's. */
@@ -187,6 +218,12 @@ const GPU_TILES: readonly WorkgroupSchedule[] = [
   { kind: "workgroup", rows: 4, cols: 4, groupRows: 16, groupCols: 4, depthStep: 16, band: BAND },
   { kind: "workgroup", rows: 4, cols: 4, groupRows: 1, groupCols: 32, depthStep: 16, band: BAND },
   { kind: "workgroup", rows: 4, cols: 4, groupRows: 32, groupCols: 1, depthStep: 16, band: BAND },
+];
+
+/** Invocations of a workgroup along the rows and the columns: squares, halves of squares, and flat ones. */
+const WORKGROUP_GRIDS = [
+  ...[[16, 16], [8, 16], [16, 8], [8, 8], [4, 16], [16, 4], [4, 8], [8, 4]],
+  ...[[1, 32], [32, 1], [2, 32], [32, 2]],
 ];
 
 /** Bytes of workgroup memory that `matmul_workgroup.ts` needs. */

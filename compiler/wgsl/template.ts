@@ -6,6 +6,9 @@
  */
 import type { KernelText } from "./kernel_text.ts";
 
+/** To be raised when a template's text changes in a way that makes earlier measurements worthless. */
+export const TEMPLATE_VERSION = 1;
+
 /** How one kernel is cut: a flat record of words and numbers, whose other fields its template knows. */
 export interface Schedule {
   /** Which family of the template's. */

@@ -1,0 +1,297 @@
+/**
+ * One kernel of a program on buffers of its own, with made-up values, under one schedule or another: checks that a schedule
+ * gives what the template's own choice gives, and times two of them against each other.
+ *
+ * @module
+ */
+import type { DType } from "../compiler/dtype.ts";
+import { LimitError } from "../compiler/errors.ts";
+import type { Tunable } from "../compiler/emit.ts";
+import type { Dispatch } from "../compiler/program.ts";
+import { type Schedule, scheduleText } from "../compiler/wgsl/template.ts";
+import type { GpuDevice } from "./device.ts";
+import { GpuError } from "./errors.ts";
+import { download, type ReadRange, upload } from "./transfer.ts";
+import type { Verdict } from "./tune_search.ts";
+import { type TensorData, toTensorData } from "./values.ts";
+
+/** A challenger this much slower in its first dispatches is not measured further. */
+const HOPELESS = 1.25;
+/** A measurement is made of dispatches that take about so long together, in milliseconds. */
+const PIECE_MS = 2;
+/** Measurements of both schedules together should take about so long, in milliseconds. */
+const DUEL_MS = 120;
+const ROUNDS = { least: 3, most: 9 };
+const MOST_DISPATCHES = 64;
+
+/** Elements of a pattern of made-up values; larger buffers repeat it. */
+const PATTERN = 2 ** 18;
+/** Of a larger result, the beginning and the end are compared: bytes of each. */
+const COMPARED_BYTES = 4 * 2 ** 20;
+
+/** Largest difference that rounding explains, relative to the result's largest value and to the value itself. */
+const TOLERANCE: Readonly<Record<DType, number>> = { f32: 1e-4, f16: 4e-3, i32: 0, u32: 0, bool: 0 };
+/** Whole numbers come from comparisons of rounded values: so many of them may differ. */
+const FLIPPED = 1e-3;
+
+interface Ready {
+  readonly pipeline: GPUComputePipeline;
+  readonly workgroups: Dispatch["workgroups"];
+}
+
+interface Output {
+  readonly range: ReadRange;
+  readonly dtype: DType;
+}
+
+/** A kernel, ready to be run under any of its schedules. Made by {@link KernelBench.open}. */
+export class KernelBench {
+  readonly #ready = new Map<string, Ready>();
+  #expected: readonly TensorData[] = [];
+
+  private constructor(
+    private readonly device: GpuDevice,
+    private readonly tunable: Tunable,
+    private readonly group: GPUBindGroup,
+    private readonly buffers: readonly GPUBuffer[],
+    private readonly outputs: readonly Output[],
+  ) {}
+
+  /**
+   * Makes buffers for a kernel as large as those that `dispatch` binds, and runs it once under its template's choice.
+   *
+   * @throws {LimitError} when there is no memory for them.
+   * @throws {GpuError} when the driver refuses the kernel.
+   */
+  static async open(device: GpuDevice, tunable: Tunable, dispatch: Dispatch): Promise<KernelBench> {
+    const { source: { bindings, name } } = tunable.variant(tunable.preferred);
+    const buffers: GPUBuffer[] = [];
+    try {
+      for (const [i, { size }] of dispatch.ranges.entries()) {
+        const usage = bindings[i] === "uniform" ? GPUBufferUsage.UNIFORM : GPUBufferUsage.STORAGE;
+        const all = usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+        buffers.push(device.memory.allocate(`tuning.${i}`, size, all));
+      }
+      const group = device.gpu.createBindGroup({
+        label: name,
+        layout: device.pipelines.layout(bindings).group,
+        entries: dispatch.ranges.map(({ size }, binding) => ({
+          binding,
+          resource: { buffer: buffers[binding], size },
+        })),
+      });
+      const outputs = dispatch.ranges.flatMap(({ size }, i) =>
+        bindings[i] === "read_write" ? rangesOf(buffers[i], size, tunable.dtypes[i]) : []
+      );
+      const bench = new KernelBench(device, tunable, group, buffers, outputs);
+      buffers.forEach((buffer, i) => fill(device, buffer, tunable.dtypes[i] ?? "f32", i));
+      bench.#expected = await bench.#results(tunable.preferred);
+      return bench;
+    } catch (problem) {
+      for (const buffer of buffers) device.memory.free(buffer);
+      throw problem;
+    }
+  }
+
+  /** Milliseconds of one dispatch under a schedule, from a few. */
+  async time(schedule: Schedule): Promise<number> {
+    const ready = await this.#prepare(schedule);
+    const [once] = await this.#measure([{ ready, dispatches: 1 }]);
+    const dispatches = dispatchesFor(once);
+    const passes = Array.from({ length: ROUNDS.least }, () => ({ ready, dispatches }));
+    return median(await this.#measure(passes));
+  }
+
+  /** Checks a challenger's results, and times it in alternation with the best so far unless it is hopeless. */
+  async compare(challenger: Schedule, best: Schedule): Promise<Verdict> {
+    try {
+      const wrong = differences(this.outputs, this.#expected, await this.#results(challenger));
+      if (wrong) return { kind: "rejected", reason: wrong };
+      const pair = [await this.#prepare(challenger), await this.#prepare(best)];
+      const passes = [...pair, ...pair].map((ready) => ({ ready, dispatches: 1 }));
+      const times = await this.#measure(passes);
+      const [challengerMs, bestMs] = [Math.min(times[0], times[2]), Math.min(times[1], times[3])];
+      if (challengerMs > HOPELESS * bestMs) return { kind: "timed", challengerMs, bestMs };
+      return await this.#duel(pair, bestMs);
+    } catch (problem) {
+      if (problem instanceof LimitError) return { kind: "rejected", reason: problem.message };
+      if (problem instanceof GpuError && problem.kind === "validation") {
+        return { kind: "rejected", reason: problem.message };
+      }
+      throw problem;
+    }
+  }
+
+  /** Gives the buffers back. */
+  close(): void {
+    for (const buffer of this.buffers) this.device.memory.free(buffer);
+  }
+
+  /** Challenger and best by turns; neighbours in time are compared, so that a machine that slows down does no harm. */
+  async #duel([challenger, best]: readonly Ready[], bestMs: number): Promise<Verdict> {
+    const dispatches = dispatchesFor(bestMs);
+    const rounds = Math.floor(DUEL_MS / (2 * dispatches * bestMs));
+    const count = Math.max(ROUNDS.least, Math.min(ROUNDS.most, rounds));
+    const passes = Array.from({ length: count }, (_, round) => {
+      const pair = [{ ready: challenger, dispatches }, { ready: best, dispatches }];
+      return round % 2 === 0 ? pair : pair.reverse();
+    });
+    const times = await this.#measure(passes.flat());
+    const ratios = passes.map((_, round) => {
+      const [a, b] = times.slice(2 * round, 2 * round + 2);
+      return round % 2 === 0 ? a / b : b / a;
+    });
+    return { kind: "timed", challengerMs: median(ratios) * bestMs, bestMs };
+  }
+
+  async #prepare(schedule: Schedule): Promise<Ready> {
+    const text = scheduleText(schedule);
+    let ready = this.#ready.get(text);
+    if (!ready) {
+      const { source, workgroups } = this.tunable.variant(schedule);
+      ready = { pipeline: await this.device.pipelines.get(source, "tuning"), workgroups };
+      this.#ready.set(text, ready);
+    }
+    return ready;
+  }
+
+  /** What the kernel stores under a schedule; before, the places hold made-up values that a missing store leaves there. */
+  async #results(schedule: Schedule): Promise<TensorData[]> {
+    const ready = await this.#prepare(schedule);
+    const { dtypes } = this.tunable;
+    this.buffers.forEach((buffer, i) => {
+      if (this.outputs.some(({ range }) => range.buffer === buffer)) fill(this.device, buffer, dtypes[i], i);
+    });
+    const encoder = this.device.gpu.createCommandEncoder({ label: "tuning" });
+    const pass = encoder.beginComputePass();
+    this.#encode(pass, ready, 1);
+    pass.end();
+    this.device.gpu.queue.submit([encoder.finish()]);
+    const bytes = await download(this.device, this.outputs.map(({ range }) => range));
+    return bytes.map((part, i) => toTensorData(part, this.outputs[i].dtype));
+  }
+
+  #encode(pass: GPUComputePassEncoder, { pipeline, workgroups }: Ready, dispatches: number): void {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, this.group);
+    for (let i = 0; i < dispatches; i++) pass.dispatchWorkgroups(...workgroups);
+  }
+
+  /** Milliseconds of one dispatch in each pass. */
+  async #measure(passes: readonly { ready: Ready; dispatches: number }[]): Promise<number[]> {
+    const { gpu, info } = this.device;
+    if (info.timestamps) {
+      const times = await this.#stamped(passes);
+      // Drivers that grant timestamps and then give none are known.
+      if (times.every((time) => time > 0)) return times;
+    }
+    const times: number[] = [];
+    for (const { ready, dispatches } of passes) {
+      const encoder = gpu.createCommandEncoder({ label: "tuning" });
+      const pass = encoder.beginComputePass();
+      this.#encode(pass, ready, dispatches);
+      pass.end();
+      const commands = encoder.finish();
+      const start = performance.now();
+      gpu.queue.submit([commands]);
+      times.push((await this.device.idle() - start) / dispatches);
+    }
+    return times;
+  }
+
+  /** By the device's clock, all passes in one submission. */
+  async #stamped(passes: readonly { ready: Ready; dispatches: number }[]): Promise<number[]> {
+    const { device } = this;
+    const count = passes.length * 2;
+    const querySet = device.gpu.createQuerySet({ type: "timestamp", count });
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    const stamps = device.memory.allocate("tuning.timestamps", count * 8, usage);
+    const encoder = device.gpu.createCommandEncoder({ label: "tuning" });
+    passes.forEach(({ ready, dispatches }, i) => {
+      const timestampWrites = {
+        querySet,
+        beginningOfPassWriteIndex: i * 2,
+        endOfPassWriteIndex: i * 2 + 1,
+      };
+      const pass = encoder.beginComputePass({ timestampWrites });
+      this.#encode(pass, ready, dispatches);
+      pass.end();
+    });
+    encoder.resolveQuerySet(querySet, 0, count, stamps, 0);
+    device.gpu.queue.submit([encoder.finish()]);
+    const [bytes] = await download(device, [{ buffer: stamps, offset: 0, bytes: count * 8 }]);
+    const nanoseconds = new BigUint64Array(bytes.buffer);
+    device.memory.free(stamps);
+    querySet.destroy();
+    return passes.map(({ dispatches }, i) =>
+      Number(nanoseconds[i * 2 + 1] - nanoseconds[i * 2]) / 1e6 / dispatches
+    );
+  }
+}
+
+/** Dispatches in one measurement of a kernel that takes `ms`. */
+function dispatchesFor(ms: number): number {
+  return Math.max(1, Math.min(MOST_DISPATCHES, Math.ceil(PIECE_MS / ms)));
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+function rangesOf(buffer: GPUBuffer, size: number, dtype: DType): Output[] {
+  const parts = size <= 2 * COMPARED_BYTES
+    ? [{ buffer, offset: 0, bytes: size }]
+    : [0, size - COMPARED_BYTES].map((offset) => ({ buffer, offset, bytes: COMPARED_BYTES }));
+  return parts.map((range) => ({ range, dtype }));
+}
+
+/** What is wrong with `given`, if rounding does not explain it. */
+export function differences(
+  outputs: readonly { readonly dtype: DType }[],
+  expected: readonly TensorData[],
+  given: readonly TensorData[],
+): string | undefined {
+  for (const [part, { dtype }] of outputs.entries()) {
+    const [want, have] = [expected[part], given[part]];
+    const exact = TOLERANCE[dtype] === 0;
+    let largest = 0;
+    for (const value of want) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+    let flipped = 0;
+    for (let i = 0; i < want.length; i++) {
+      if (Object.is(want[i], have[i]) || want[i] === have[i]) continue;
+      if (exact && ++flipped <= FLIPPED * want.length) continue;
+      const allowed = TOLERANCE[dtype] * (largest + Math.abs(want[i]));
+      if (!exact && Math.abs(want[i] - have[i]) <= allowed) continue;
+      return `element ${i} is ${have[i]} instead of ${want[i]}`;
+    }
+  }
+  return undefined;
+}
+
+/** Writes made-up values: floats of both signs, small indices. The same ones for the same `seed`. */
+function fill(device: GpuDevice, buffer: GPUBuffer, dtype: DType, seed: number): void {
+  const bytes = patternOf(dtype, seed);
+  for (let at = 0; at < buffer.size; at += bytes.length) {
+    upload(device.gpu, buffer, at, bytes.subarray(0, Math.min(bytes.length, buffer.size - at)));
+    device.gpu.queue.submit([]);
+  }
+}
+
+function patternOf(dtype: DType, seed: number): Uint8Array {
+  const values = dtype === "f32"
+    ? new Float32Array(PATTERN)
+    : dtype === "f16"
+    ? new Float16Array(PATTERN)
+    : new Uint32Array(PATTERN);
+  const whole = dtype === "bool" ? 2 : 16;
+  const real = dtype === "f32" || dtype === "f16";
+  // Marsaglia's xorshift with 32 bits.
+  let state = 0x9e3779b9 ^ (seed + 1) * 0x85ebca6b;
+  for (let i = 0; i < values.length; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    values[i] = real ? state / 2 ** 31 : (state >>> 0) % whole;
+  }
+  return new Uint8Array(values.buffer);
+}
