@@ -14,7 +14,7 @@ const BINDINGS = 8;
 
 /** Whether the target can run the attention templates. */
 export function hasAttention(target: Capabilities): boolean {
-  return target.maxStorageBuffers >= BINDINGS && target.software && target.subgroupSize > 0;
+  return target.maxStorageBuffers >= BINDINGS;
 }
 
 /** Sizes of an attention kernel. */

@@ -18,7 +18,7 @@ import type { Placement } from "./plan.ts";
 import { printKernel } from "./print_kernel.ts";
 import type { BufferRange, Dispatch, KernelSource, KernelTemplate, ProgramScalar } from "./program.ts";
 import { windowAxes, windowOf } from "./windows.ts";
-import { attentionAccesses, emitAttention } from "./wgsl/attention_kernel.ts";
+import { attentionAccesses, attentionTemplate } from "./wgsl/attention_kernel.ts";
 import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
 import type { KernelText } from "./wgsl/kernel_text.ts";
 import { emitLoops, vectorVariable } from "./wgsl/loops.ts";
@@ -257,6 +257,7 @@ function templateOf(
   target: Capabilities,
   tiled: boolean,
 ): Template | undefined {
+  if (kernel.kind === "attention") return attentionTemplate(kernel, slots, target);
   return kernel.kind === "matmul" && tiled ? productTemplate(kernel, slots, target) : undefined;
 }
 
@@ -269,8 +270,6 @@ function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelT
   switch (kernel.kind) {
     case "matmul":
       return emitUntiledProduct(kernel, slots, target);
-    case "attention":
-      return emitAttention(kernel, slots, target);
     case "segment":
       return emitSegmentSum(kernel, slots, target);
     case "indexed":

@@ -9,7 +9,10 @@ import { InternalError } from "../errors.ts";
 import type { KernelIR } from "../lower_work.ts";
 import { ATTENTION_KERNELS } from "../ops/attention.ts";
 import {
+  attentionCandidates,
   type AttentionSchedule,
+  attentionScheduleName,
+  chooseAttentionSchedule,
   emitAttentionForward,
   emitAttentionGradKV,
   emitAttentionGradQ,
@@ -18,16 +21,9 @@ import type { AttentionHooks, AttentionShape } from "./attention_tile.ts";
 import { type EmitContext, Emitter, splat, storeAll } from "./expression.ts";
 import type { KernelText } from "./kernel_text.ts";
 import { type Access, accessesOf, type Slots } from "./slots.ts";
+import type { Template } from "./template.ts";
 import type { Writer } from "./writer.ts";
 
-const chooseAttentionSchedule = (_k: string, _s: AttentionShape, t: Capabilities): AttentionSchedule => ({
-  kind: "subgroup",
-  lanes: t.subgroupSize,
-  rows: 16,
-  perLane: 1,
-  channelStep: 4,
-  columnStep: 4,
-});
 /** Operands that have one number a row instead of one for each channel. */
 const ROW_OPERANDS = ["lse", "delta"];
 
@@ -44,21 +40,36 @@ export function attentionAccesses(kernel: KernelIR): Access[] {
   ];
 }
 
-/** Emits an attention kernel with the views of its operands and the places of its results. */
-export function emitAttention(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+/** The template of an attention kernel with the views of its operands and the places of its results. */
+export function attentionTemplate(kernel: KernelIR, slots: Slots, target: Capabilities): Template {
   const { kind } = ATTENTION_KERNELS[kernel.op!];
   const { batch, queries, keys, width } = kernel.sizes;
   const { causal, scale } = kernel.attrs as { causal: boolean; scale: number };
   const shape: AttentionShape = { batch, queries, keys, width, causal, scale };
+  return {
+    title: `attention ${kind} ${batch}x${queries}x${keys}x${width}${causal ? " causal" : ""}`,
+    preferred: chooseAttentionSchedule(kind, shape, target),
+    candidates: () => attentionCandidates(kind, shape, target),
+    nameOf: (schedule) => attentionScheduleName(schedule as AttentionSchedule),
+    emit: (schedule) => emitAttention(kernel, slots, target, shape, schedule as AttentionSchedule),
+  };
+}
+
+function emitAttention(
+  kernel: KernelIR,
+  slots: Slots,
+  target: Capabilities,
+  shape: AttentionShape,
+  schedule: AttentionSchedule,
+): KernelText {
   const results = new Map(
     kernel.body.instructions.flatMap((instruction, id) =>
       instruction.kind === "result" ? [[ATTENTION_KERNELS[instruction.op].result, id]] : []
     ),
   );
   const hooks = new AttentionAccess(kernel, slots, results);
-  const schedule = chooseAttentionSchedule(kind, shape, target);
   const wants = (result: string) => results.has(result);
-  switch (kind) {
+  switch (ATTENTION_KERNELS[kernel.op!].kind) {
     case "forward":
       return emitAttentionForward(shape, schedule, hooks, target, { o: wants("o"), lse: wants("lse") });
     case "gradQ":

@@ -35,12 +35,18 @@ export function emitDepthLoop(
 ): number {
   const full = Math.floor(depth / depthStep);
   const rest = depth - full * depthStep;
-  if (full === 1) w.block("", () => step("0u", depthStep));
+  // A name, not a literal: where a padded operand starts before depth 0, WGSL refuses a constant index below 0.
+  const once = (first: number, depths: number) =>
+    w.block("", () => {
+      w.line(`let k = ${first}u;`);
+      step("k", depths);
+    });
+  if (full === 1) once(0, depthStep);
   if (full > 1) {
     const header = `for (var k = 0u; k < ${full * depthStep}u; k += ${depthStep}u)`;
     w.block(header, () => step("k", depthStep));
   }
-  if (rest > 0) w.block("", () => step(`${full * depthStep}u`, rest));
+  if (rest > 0) once(full * depthStep, rest);
   return full > 1 ? full : 0;
 }
 

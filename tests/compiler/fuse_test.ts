@@ -4,10 +4,12 @@
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import {
+  attention,
   BASELINE,
   type Compilation,
   compileStages,
   concat,
+  grad,
   type Graph,
   type Group,
   type Node,
@@ -62,10 +64,36 @@ Deno.test("layerNorm is one row kernel, and so is its input's gradient", () => {
   assertEquals(opsOf(backward[0]).filter((op) => op === "sum").length, 2, "both means of the gradient");
 });
 
-Deno.test("softmax is one row kernel from its maximum to its quotient, and its gradient another", () => {
-  const forward = groupsOf(step, "h.0.attn", "forward", ["max", "exp", "sum"]);
+Deno.test("attention is one kernel forward with its logarithmic sums, and two backward", () => {
+  const ops = ["attention", "attentionLse", "attentionGradQ", "attentionGradK", "attentionGradV"];
+  const found = [
+    ...groupsOf(step, "h.0.attn", "forward", ops),
+    ...groupsOf(step, "h.0.attn", "backward", ops).filter(({ nodes }) => nodes.length > 0),
+  ];
+  assertEquals([...new Set(found)].map((group) => opsOf(group).join(" ")).sort(), [
+    "attention attentionLse",
+    "attentionGradK attentionGradV",
+    "attentionGradQ",
+  ]);
+});
+
+Deno.test("without its template attention's softmax is one row kernel, from its maximum to its quotient", () => {
+  const optimizations = new Set(["loops", "tiles", "epilogues"] as const);
+  const decomposed = compileStages(tinyTrainStep(), BASELINE, { optimizations });
+  const forward = groupsOf(decomposed, "h.0.attn", "forward", ["max", "exp", "sum"]);
   assertEquals(forward.map(({ kind, parallel, reduced }) => [kind, parallel, reduced]), [["row", 64, 16]]);
-  assertEquals(groupsOf(step, "h.0.attn", "backward", ["sum"]).map(({ kind }) => kind), ["row"]);
+});
+
+Deno.test("no scores of a whole sequence pass through memory, forward or backward", () => {
+  const [heads, tokens, width] = [2, 24, 8];
+  const spec = { shape: [1, heads, tokens, width], dtype: "f32", role: "state" } as const;
+  const graph = trace(({ q, k, v }) => {
+    const [dq, dk, dv] = grad(attention(q, k, v).sum(), [q, k, v]);
+    return { dq, dk, dv };
+  }, { q: spec, k: spec, v: spec });
+  const { storage } = compileStages(graph, BASELINE);
+  const largest = Math.max(...storage.roots.map(({ elements }) => elements));
+  assertEquals(largest, heads * tokens * width);
 });
 
 Deno.test("twice as many layers make no more kernels: equal layers share theirs", () => {

@@ -113,7 +113,7 @@ Deno.test("entry points have names of their own, which say what they compute", (
     const names = kernels.map(({ name }) => name);
     assertEquals(new Set(names).size, names.length);
     for (const { name, wgsl } of kernels) {
-      assertMatch(name, /^(pointwise|row|column|matmul|segment|indexed)_\w+_[0-9a-f]{6}$/);
+      assertMatch(name, /^(pointwise|row|column|matmul|attention|segment|indexed)_\w+_[0-9a-f]{6}$/);
       assertEquals(wgsl.match(/^fn (\w+)\(.*\) \{$/gm)?.some((line) => line.startsWith(`fn ${name}(`)), true);
     }
   }
