@@ -9,16 +9,24 @@
 import { attention, scope, type Tensor } from "../compiler/mod.ts";
 import { headWidth, LAYER_NORM_EPSILON, type ModelConfig } from "./config.ts";
 
-/** Parameters by Hugging Face's names. */
+/**
+ * Parameters by Hugging Face's names, in f32. In mixed precision the weights of linear layers are given in the dtype
+ * that products read and write, and so is {@link HEAD_WEIGHT}.
+ */
 export type Parameters = Readonly<Record<string, Tensor>>;
+
+/** The token embedding as the head multiplies by it; absent where that is the one that the tokens are looked up in. */
+export const HEAD_WEIGHT = "lm_head.weight";
 
 /** Mean cross-entropy in nats, a scalar, of predicting `targets` [B, T] from `tokens` [B, T]. */
 export function loss(config: ModelConfig, params: Parameters, tokens: Tensor, targets: Tensor): Tensor {
   const [B, T] = tokens.shape;
   const x = hidden(config, params, tokens); // [B, T, C]
-  return scope("head", () =>
-    x.reshape([B * T, config.width])
-      .linearCrossEntropy(params["wte.weight"], targets.reshape([B * T]), { classes: config.vocabulary }));
+  return scope("head", () => {
+    const weight = headWeight(params);
+    return x.reshape([B * T, config.width]).cast(weight.dtype)
+      .linearCrossEntropy(weight, targets.reshape([B * T]), { classes: config.vocabulary });
+  });
 }
 
 /** Scores [V] of every token as the one after `position` (an i32 scalar) in the sequence `tokens` [1, T]. */
@@ -28,9 +36,13 @@ export function logitsAt(config: ModelConfig, params: Parameters, tokens: Tensor
   const x = hidden(config, params, tokens).reshape([T, C]);
   return scope("head", () => {
     const last = x.gather(position).reshape([1, C]);
-    const embedding = params["wte.weight"].slice([0, 0], [V, C]); // without the padded rows
-    return last.matmul(embedding, { transB: true }).reshape([V]);
+    const weight = headWeight(params).slice([0, 0], [V, C]); // without the padded rows
+    return last.cast(weight.dtype).matmul(weight, { transB: true }).cast("f32").reshape([V]);
   });
+}
+
+function headWeight(params: Parameters): Tensor {
+  return params[HEAD_WEIGHT] ?? params["wte.weight"];
 }
 
 /** The residual stream [B, T, C] after the last layerNorm, from `tokens` [B, T]: what the head reads. */
@@ -45,10 +57,10 @@ export function hidden(config: ModelConfig, params: Parameters, tokens: Tensor):
   return layerNorm(params, "ln_f", x);
 }
 
-/** One transformer block: both halves read a normalised copy of the residual stream and add to it. */
+/** One transformer block: both halves read a normalised copy of the residual stream (f32) and add to it. */
 function block(config: ModelConfig, params: Parameters, name: string, x: Tensor): Tensor {
-  x = x.add(selfAttention(config, params, `${name}.attn`, layerNorm(params, `${name}.ln_1`, x)));
-  return x.add(mlp(params, `${name}.mlp`, layerNorm(params, `${name}.ln_2`, x)));
+  x = x.add(selfAttention(config, params, `${name}.attn`, layerNorm(params, `${name}.ln_1`, x)).cast("f32"));
+  return x.add(mlp(params, `${name}.mlp`, layerNorm(params, `${name}.ln_2`, x)).cast("f32"));
 }
 
 /** Each token looks at itself and the tokens before it, once for each head. */
@@ -72,12 +84,15 @@ function mlp(params: Parameters, name: string, x: Tensor): Tensor {
   return linear(params, `${name}.c_proj`, scope(name, () => wide.gelu()));
 }
 
-/** x [B, T, in] times the weight [in, out] plus the bias [out]. */
+/** x [B, T, in] times the weight [in, out] plus the bias [out], in the weight's dtype; the bias is added in f32. */
 function linear(params: Parameters, name: string, x: Tensor): Tensor {
   const [B, T, C] = x.shape;
   const [weight, bias] = [params[`${name}.weight`], params[`${name}.bias`]];
-  // One product of B * T rows, not B products: the weight is shared.
-  return scope(name, () => x.reshape([B * T, C]).matmul(weight).add(bias).reshape([B, T, bias.shape[0]]));
+  return scope(name, () => {
+    // One product of B * T rows, not B products: the weight is shared.
+    const product = x.reshape([B * T, C]).cast(weight.dtype).matmul(weight);
+    return product.cast("f32").add(bias).cast(weight.dtype).reshape([B, T, bias.shape[0]]);
+  });
 }
 
 function layerNorm(params: Parameters, name: string, x: Tensor): Tensor {

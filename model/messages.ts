@@ -22,8 +22,10 @@ export interface StepEvent {
   readonly loss: number;
   /** Learning rate of the step. */
   readonly learningRate: number;
-  /** Global norm of the gradients before clipping. */
+  /** Global norm of the gradients before clipping; not finite when they overflowed, and the step does not count. */
   readonly gradNorm: number;
+  /** Scale of the loss after the step, where the precision needs one. */
+  readonly lossScale?: number;
   /** Tokens trained on per second, since the last drain of the ring. */
   readonly tokensPerSecond: number;
   /** Mean time of a step since the last drain of the ring. */

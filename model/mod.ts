@@ -6,6 +6,7 @@
  * | `config.ts`, `run_options.ts` | presets, and what a request to train becomes |
  * | `params.ts`, `init.ts` | one flat tensor of parameters, and how it starts |
  * | `gpt2.ts` | the model |
+ * | `precision.ts` | what is f16 in mixed precision, and the loss scale |
  * | `optimizer.ts`, `schedule.ts` | clipping, AdamW, learning rate |
  * | `sampler.ts` | the next token, drawn on the device |
  * | `programs.ts` | all of that as programs for the compiler |
@@ -34,6 +35,7 @@ export {
   type Parameter,
   type ParameterLayout,
 } from "./params.ts";
+export { type Precision, PRECISIONS } from "./precision.ts";
 export {
   type BatchShape,
   type SampleShape,

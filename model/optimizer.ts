@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { concat, scope, type Tensor } from "../compiler/mod.ts";
+import { concat, scope, type Tensor, where } from "../compiler/mod.ts";
 import type { ParameterLayout } from "./params.ts";
 
 /** Constants of AdamW (Loshchilov and Hutter 2019), with GPT-2 reproductions' values. */
@@ -34,7 +34,10 @@ export interface StepScalars {
   readonly correction2: Tensor;
 }
 
-/** The values of {@link StepScalars} for step `step`, counted from 0. */
+/**
+ * The values of {@link StepScalars} for step `step`, counted from 0. Steps that do not count are counted here: the host
+ * does not wait to learn of them, and the corrections are gone after a few dozen steps.
+ */
 export function stepScalars(step: number, learningRate: number): Record<keyof StepScalars, number> {
   return {
     learningRate,
@@ -43,28 +46,45 @@ export function stepScalars(step: number, learningRate: number): Record<keyof St
   };
 }
 
-/** Scales flat gradients so that their global norm is at most {@link CLIP_NORM}; also gives the norm before that. */
-export function clipByGlobalNorm(grads: readonly Tensor[]): { clipped: Tensor[]; norm: Tensor } {
+/**
+ * Scales flat gradients so that their global norm is at most {@link CLIP_NORM}; also gives the norm before that. With
+ * `lossScale` they are those of a loss that was multiplied by it, which is undone.
+ */
+export function clipByGlobalNorm(
+  grads: readonly Tensor[],
+  lossScale?: Tensor,
+): { clipped: Tensor[]; norm: Tensor } {
   return scope("clip", () => {
-    const norm = grads.map((flat) => flat.mul(flat).sum()).reduce((a, b) => a.add(b)).sqrt();
-    const factor = norm.add(1e-6).reciprocal().mul(CLIP_NORM).minimum(1);
+    const found = grads.map((flat) => flat.mul(flat).sum()).reduce((a, b) => a.add(b)).sqrt();
+    const unscale = lossScale?.reciprocal();
+    const norm = unscale ? found.mul(unscale) : found;
+    const limit = norm.add(1e-6).reciprocal().mul(CLIP_NORM).minimum(1);
+    const factor = unscale ? limit.mul(unscale) : limit;
     return { clipped: grads.map((flat) => flat.mul(factor)), norm };
   });
 }
 
-/** One AdamW update. Only the first `layout.decayed` elements, those of matrices, decay. */
+/**
+ * One AdamW update. Only the first `layout.decayed` elements, those of matrices, decay.
+ *
+ * @param counts A bool scalar: where it is false, everything stays as it is, whatever the gradients hold.
+ */
 export function adamw(
   layout: ParameterLayout,
   state: OptimizerState,
   grads: readonly Tensor[],
   scalars: StepScalars,
+  counts?: Tensor,
 ): OptimizerState {
   const updated = layout.arenas.map(({ start, end }, i) => {
     const part = (from: number, to: number, decay: number): FlatState[] => {
       if (from >= to) return [];
       const cut = (flat: Tensor) => flat.slice([from - start], [to - start]);
       const old = { params: cut(state.params[i]), m: cut(state.m[i]), v: cut(state.v[i]) };
-      return [scope("adamw", () => update(old, cut(grads[i]), scalars, decay))];
+      return [scope("adamw", () => {
+        const next = update(old, cut(grads[i]), scalars, decay);
+        return counts ? chosen(counts, next, old) : next;
+      })];
     };
     const parts = [
       ...part(start, Math.min(end, layout.decayed), ADAMW.decay),
@@ -86,4 +106,10 @@ function update(state: FlatState, grad: Tensor, scalars: StepScalars, decay: num
     state.params.mul(scalars.learningRate).mul(decay),
   );
   return { params: shrunk.sub(direction.mul(scalars.learningRate)), m, v };
+}
+
+/** A selection, not a product: 0 times what a step with overflow computes is not 0. */
+function chosen(condition: Tensor, next: FlatState, old: FlatState): FlatState {
+  const pick = (kind: keyof FlatState) => where(condition, next[kind], old[kind]);
+  return { params: pick("params"), m: pick("m"), v: pick("v") };
 }

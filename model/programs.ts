@@ -4,12 +4,31 @@
  *
  * @module
  */
-import { grad, type Graph, type InputSpec, iota, phase, type Tensor, trace, where } from "../compiler/mod.ts";
+import {
+  constant,
+  grad,
+  type Graph,
+  type InputSpec,
+  iota,
+  phase,
+  type Tensor,
+  trace,
+  where,
+} from "../compiler/mod.ts";
 import type { ModelConfig } from "./config.ts";
 import { logitsAt, loss } from "./gpt2.ts";
 import { initialParameters, zeros } from "./init.ts";
 import { adamw, clipByGlobalNorm, type OptimizerState, type StepScalars } from "./optimizer.ts";
 import { arenaNames, layoutParameters, pack, type ParameterLayout, unpack } from "./params.ts";
+import {
+  isScaled,
+  LOSS_SCALING,
+  masterGradients,
+  modelParameters,
+  nextScaling,
+  type Precision,
+  SCALING_STATES,
+} from "./precision.ts";
 import { placeToken, sampleToken } from "./sampler.ts";
 
 /** Sizes of one batch on the device. */
@@ -23,6 +42,9 @@ export interface BatchShape {
 type Inputs = Readonly<Record<string, Tensor>>;
 
 const scalar = (dtype: "f32" | "i32" | "u32") => ({ shape: [], dtype, role: "scalar" } as const);
+
+/** A number that stays on the device. */
+const NUMBER = { shape: [], dtype: "f32", role: "state" } as const;
 
 /** Specifications of the arenas that hold `kind`, by state name. */
 function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec> {
@@ -55,10 +77,25 @@ const OPTIMIZER_KINDS = ["params", "m", "v"] as const;
 const optimizerInputs = (layout: ParameterLayout): Record<string, InputSpec> =>
   Object.assign({}, ...OPTIMIZER_KINDS.map((kind) => arenas(layout, kind)));
 
+/** State of the loss scale, where the precision needs one. */
+const scalingInputs = (precision: Precision): Record<string, InputSpec> =>
+  isScaled(precision) ? Object.fromEntries(SCALING_STATES.map((name) => [name, NUMBER])) : {};
+
 /** Every arena of these kinds takes the place of the state of its name. */
 function donatesArenas(layout: ParameterLayout, kinds: readonly string[]): Record<string, string> {
-  const names = kinds.flatMap((kind) => arenaNames(layout, kind));
+  return donatesThemselves(kinds.flatMap((kind) => arenaNames(layout, kind)));
+}
+
+function donatesThemselves(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, name]));
+}
+
+/** Everything that an optimizer step updates in place. */
+function donatesOptimizer(layout: ParameterLayout, precision: Precision): Record<string, string> {
+  return {
+    ...donatesArenas(layout, OPTIMIZER_KINDS),
+    ...donatesThemselves(Object.keys(scalingInputs(precision))),
+  };
 }
 
 const optimizerScalars = {
@@ -72,19 +109,23 @@ const batchInputs = ({ batch, context }: BatchShape) => ({
   targets: { shape: [batch, context], dtype: "i32", role: "batch" } as const,
 });
 
-/** Fills `params`, `m` and `v` for a fresh run. Scalar: `key` (u32), from the seed. */
+/** Fills `params`, `m`, `v` and the loss scale for a fresh run. Scalar: `key` (u32), from the seed. */
 export function traceInit(
   config: ModelConfig,
   layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
 ): Graph {
   return trace(
     ({ key }) => ({
       ...arenaOutputs(layout, "params", initialParameters(layout, key)),
       ...arenaOutputs(layout, "m", zeros(layout)),
       ...arenaOutputs(layout, "v", zeros(layout)),
+      ...isScaled(precision)
+        ? { lossScale: constant(LOSS_SCALING.initial, "f32"), goodSteps: constant(0, "f32") }
+        : {},
     }),
-    { ...optimizerInputs(layout), key: scalar("u32") },
-    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
+    { ...optimizerInputs(layout), ...scalingInputs(precision), key: scalar("u32") },
+    { donates: donatesOptimizer(layout, precision) },
   );
 }
 
@@ -93,10 +134,11 @@ export function traceLoss(
   config: ModelConfig,
   shape: BatchShape,
   layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
 ): Graph {
   return trace(
     (inputs) => {
-      const params = unpack(layout, arenaInputs(layout, "params", inputs));
+      const params = modelParameters(layout, arenaInputs(layout, "params", inputs), precision);
       return { loss: loss(config, params, inputs.tokens, inputs.targets) };
     },
     { ...arenas(layout, "params"), ...batchInputs(shape) } as Record<string, InputSpec>,
@@ -105,35 +147,43 @@ export function traceLoss(
 
 /**
  * One whole training step: forward, backward, clip and AdamW in one program. Scalars: those of the optimizer.
- * Outputs: `loss`, `gradNorm` (before clipping); `params`, `m` and `v` are updated in place.
+ * Outputs: `loss`, `gradNorm` (before clipping; not finite in a step that does not count because gradients overflowed);
+ * `params`, `m`, `v` and, where there is one, `lossScale` are updated in place.
  */
 export function traceTrainStep(
   config: ModelConfig,
   shape: BatchShape,
   layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
 ): Graph {
   return trace(
     (inputs) => {
-      const { value, grads } = lossAndGradients(config, layout, inputs);
-      return { loss: value, ...applyGradients(layout, inputs, grads) };
+      const { value, grads } = lossAndGradients(config, layout, precision, inputs);
+      return { loss: value, ...applyGradients(layout, precision, inputs, grads) };
     },
-    { ...optimizerInputs(layout), ...batchInputs(shape), ...optimizerScalars } as Record<string, InputSpec>,
-    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
+    {
+      ...optimizerInputs(layout),
+      ...scalingInputs(precision),
+      ...batchInputs(shape),
+      ...optimizerScalars,
+    } as Record<string, InputSpec>,
+    { donates: donatesOptimizer(layout, precision) },
   );
 }
 
 /**
  * One micro step of a step whose batch does not fit at once: adds `weight` times this batch's gradients and loss to
- * `grads` and `lossSum`. With `keep` 0 (the first micro step) what they held before is dropped.
+ * `grads` and `lossSum`; gradients are those of the scaled loss. With `keep` 0 (the first micro step) what they held before is dropped.
  */
 export function traceMicroStep(
   config: ModelConfig,
   shape: BatchShape,
   layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
 ): Graph {
   return trace(
     (inputs) => {
-      const { value, grads } = lossAndGradients(config, layout, inputs);
+      const { value, grads } = lossAndGradients(config, layout, precision, inputs);
       const { keep, weight } = inputs;
       // A selection, not a product: 0 times what a fresh buffer holds may be NaN.
       const kept = (sum: Tensor) => where(keep.gt(0), sum, 0);
@@ -146,11 +196,12 @@ export function traceMicroStep(
     {
       ...arenas(layout, "params"),
       ...arenas(layout, "grads"),
-      lossSum: { shape: [], dtype: "f32", role: "state" },
+      ...isScaled(precision) ? { lossScale: NUMBER } : {},
+      lossSum: NUMBER,
       ...batchInputs(shape),
       keep: scalar("f32"),
       weight: scalar("f32"),
-    },
+    } as Record<string, InputSpec>,
     { donates: { ...donatesArenas(layout, ["grads"]), lossSum: "lossSum" } },
   );
 }
@@ -159,19 +210,21 @@ export function traceMicroStep(
 export function traceApplyStep(
   config: ModelConfig,
   layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
 ): Graph {
   return trace(
     (inputs) => ({
       loss: inputs.lossSum.add(0),
-      ...applyGradients(layout, inputs, arenaInputs(layout, "grads", inputs)),
+      ...applyGradients(layout, precision, inputs, arenaInputs(layout, "grads", inputs)),
     }),
     {
       ...optimizerInputs(layout),
+      ...scalingInputs(precision),
       ...arenas(layout, "grads"),
-      lossSum: { shape: [], dtype: "f32", role: "state" },
+      lossSum: NUMBER,
       ...optimizerScalars,
     } as Record<string, InputSpec>,
-    { donates: donatesArenas(layout, OPTIMIZER_KINDS) },
+    { donates: donatesOptimizer(layout, precision) },
   );
 }
 
@@ -186,10 +239,14 @@ export interface SampleShape {
 /**
  * One generated token: looks at `window` tokens of the state tensor `history` (i32 [history]) from `start` on, draws
  * the token after `position`, and stores it at `position + 1`. Scalars: `start`, `position` (i32), `temperature`,
- * `topK` (f32), `key` (u32, another one for each position). Many runs can follow each other without a readback.
+ * `topK` (f32), `key` (u32, another one for each position). Many runs can follow each other without a readback. Works in
+ * f32 whatever the model was trained in: to cast all weights for one token would cost more than f16 saves.
  */
-export function traceSample(config: ModelConfig, { history, window }: SampleShape): Graph {
-  const layout = layoutParameters(config);
+export function traceSample(
+  config: ModelConfig,
+  { history, window }: SampleShape,
+  layout: ParameterLayout = layoutParameters(config),
+): Graph {
   return trace(
     ({ history: tokens, start, position, ...others }) => {
       const params = unpack(layout, arenaInputs(layout, "params", others));
@@ -212,20 +269,33 @@ export function traceSample(config: ModelConfig, { history, window }: SampleShap
   );
 }
 
-/** Loss of a batch and its gradients, packed as the parameters are. */
-function lossAndGradients(config: ModelConfig, layout: ParameterLayout, inputs: Inputs) {
-  const params = unpack(layout, arenaInputs(layout, "params", inputs));
+/** Loss of a batch, and the gradients of the loss times its scale, packed as the parameters are. */
+function lossAndGradients(
+  config: ModelConfig,
+  layout: ParameterLayout,
+  precision: Precision,
+  inputs: Inputs,
+) {
+  const params = modelParameters(layout, arenaInputs(layout, "params", inputs), precision);
   const value = loss(config, params, inputs.tokens, inputs.targets);
-  const names = Object.keys(params);
-  const gradients = grad(value, Object.values(params));
-  const byName = Object.fromEntries(names.map((name, index) => [name, gradients[index]]));
-  return { value, grads: phase("backward", () => pack(layout, byName)) };
+  const scaled = isScaled(precision) ? value.mul(inputs.lossScale) : value;
+  const gradients = grad(scaled, Object.values(params));
+  const byName = Object.fromEntries(Object.keys(params).map((name, index) => [name, gradients[index]]));
+  return { value, grads: phase("backward", () => pack(layout, masterGradients(byName))) };
 }
 
 /** Clips and applies flat gradients. */
-function applyGradients(layout: ParameterLayout, inputs: Inputs, grads: readonly Tensor[]) {
+function applyGradients(
+  layout: ParameterLayout,
+  precision: Precision,
+  inputs: Inputs,
+  grads: readonly Tensor[],
+): Record<string, Tensor> {
   return phase("optimizer", () => {
-    const { clipped, norm } = clipByGlobalNorm(grads);
+    const { lossScale, goodSteps } = inputs;
+    const isSkipping = isScaled(precision);
+    const { clipped, norm } = clipByGlobalNorm(grads, isSkipping ? lossScale : undefined);
+    const finite = isSkipping ? norm.isFinite() : undefined;
     const state: OptimizerState = {
       params: arenaInputs(layout, "params", inputs),
       m: arenaInputs(layout, "m", inputs),
@@ -236,8 +306,9 @@ function applyGradients(layout: ParameterLayout, inputs: Inputs, grads: readonly
       correction1: inputs.correction1,
       correction2: inputs.correction2,
     };
-    const next = adamw(layout, state, clipped, scalars);
+    const next = adamw(layout, state, clipped, scalars, finite);
     const outputs = OPTIMIZER_KINDS.map((kind) => arenaOutputs(layout, kind, next[kind]));
-    return { gradNorm: norm, ...Object.assign({}, ...outputs) as Record<string, Tensor> };
+    const scaling = finite ? nextScaling({ lossScale, goodSteps }, finite) : {};
+    return Object.assign({ gradNorm: norm }, ...outputs, scaling);
   });
 }

@@ -13,6 +13,7 @@ import {
 } from "./checkpoint.ts";
 import { PRESET_NAMES } from "./config.ts";
 import { InputError } from "./errors.ts";
+import { PRECISIONS } from "./precision.ts";
 import { MODE_NAMES, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
 
 /** The beginning of a run. */
@@ -113,6 +114,7 @@ function refuseOtherRun(request: TrainRequest, saved: RunPlan): void {
     ["micro-batch", request.microBatch, saved.microBatch],
     ["batch-tokens", request.batchTokens, tokensPerStep(saved)],
     ["seed", request.seed, saved.seed],
+    ["dtype", request.dtype, saved.dtype],
   ];
   for (const [flag, asked, begun] of fixed) {
     if (asked === undefined || asked === begun) continue;
@@ -126,13 +128,16 @@ function refuseOtherRun(request: TrainRequest, saved: RunPlan): void {
 
 /** The plan in a checkpoint; the file may have been written by anyone. */
 function savedPlan({ path, trainer, config }: Checkpoint): RunPlan {
-  const plan = trainer.plan as RunPlan | undefined;
+  const given = trainer.plan as RunPlan | undefined;
+  // The first runs had no choice of dtype.
+  const plan = given && { ...given, dtype: given.dtype ?? "f32" };
   const counts = [plan?.steps, plan?.microBatch, plan?.accumulation].every((n) =>
     Number.isInteger(n) && n! > 0
   );
   const intervals = [plan?.evalEvery, plan?.saveEvery, plan?.sampleEvery, plan?.seed]
     .every((n) => Number.isInteger(n) && n! >= 0);
   const names = PRESET_NAMES.includes(plan?.preset!) && MODE_NAMES.includes(plan?.mode!) &&
+    PRECISIONS.includes(plan?.dtype!) &&
     (plan?.tokenizer === "bytes" || plan?.tokenizer === "gpt2") && typeof plan?.data === "string";
   if (!counts || !intervals || !names || !(plan!.learningRate > 0)) {
     throw new CheckpointError(path, "trainer.json has no proper plan of a run");

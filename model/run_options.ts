@@ -15,6 +15,7 @@ import {
   resolveConfig,
 } from "./config.ts";
 import { InputError } from "./errors.ts";
+import type { Precision } from "./precision.ts";
 
 /** Compiler modes by name. */
 export const MODE_NAMES = ["fused", "eager"] as const;
@@ -47,6 +48,8 @@ export interface TrainRequest {
   readonly learningRate?: number;
   /** Seed of weights, batches and samples. */
   readonly seed?: number;
+  /** Dtype of what products read and write. */
+  readonly dtype?: Precision;
   /** Compiler mode. */
   readonly mode?: ModeName;
   /** Directory of the run. */
@@ -81,6 +84,8 @@ export interface RunPlan {
   readonly learningRate: number;
   /** Seed of weights, batches and samples. */
   readonly seed: number;
+  /** Dtype of what products read and write. */
+  readonly dtype: Precision;
   /** Compiler mode. */
   readonly mode: ModeName;
   /** Steps between validations; 0 for never. */
@@ -178,6 +183,7 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
       : accumulationFor(request.batchTokens, microBatch, model.context),
     learningRate: request.learningRate ?? defaults.learningRate,
     seed: request.seed ?? 1337,
+    dtype: request.dtype ?? "f32",
     mode: request.mode ?? "fused",
     evalEvery: request.evalEvery ?? 50,
     saveEvery: request.saveEvery ?? defaults.saveEvery,

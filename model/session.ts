@@ -8,6 +8,7 @@ import { compileGraph, type Graph, type Program } from "../compiler/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
+import { isScaled, SCALING_STATES } from "./precision.ts";
 import { arenaNames, layoutParameters, type ParameterLayout } from "./params.ts";
 import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceTrainStep } from "./programs.ts";
 import { randomKey } from "./random_keys.ts";
@@ -19,12 +20,17 @@ export interface StepFigures {
   /** Counted from 0. */
   readonly step: number;
   readonly loss: number;
+  /** Global norm of the gradients before clipping; not finite when they overflowed, and the step does not count. */
   readonly gradNorm: number;
   readonly learningRate: number;
+  /** Scale of the loss after the step, where the precision needs one. */
+  readonly lossScale?: number;
 }
 
-/** Values of the optimizer's flat tensors, on the host. */
-export type OptimizerValues = Readonly<Record<keyof OptimizerState, Float32Array>>;
+/** What a run needs to go on, on the host: the optimizer's flat tensors and, where there is one, the loss scale. */
+export type OptimizerValues =
+  & Readonly<Record<keyof OptimizerState, Float32Array>>
+  & Readonly<Partial<Record<(typeof SCALING_STATES)[number], Float32Array>>>;
 
 const STATES = ["params", "m", "v"] as const satisfies readonly (keyof OptimizerState)[];
 
@@ -54,7 +60,8 @@ export class TrainingSession {
   ) {
     this.layout = layoutParameters(plan.model);
     this.#schedule = scheduleFor(plan.learningRate, plan.steps);
-    this.#ring = programs.last.createRing(["loss", "gradNorm"], { slots: MAX_PENDING });
+    const figures = ["loss", "gradNorm", ...isScaled(plan.dtype) ? ["lossScale"] : []];
+    this.#ring = programs.last.createRing(figures, { slots: MAX_PENDING });
   }
 
   /**
@@ -63,15 +70,18 @@ export class TrainingSession {
    * @throws {LimitError} when the device has no room for them, with the sizes.
    */
   static async open(device: GpuDevice, plan: RunPlan): Promise<TrainingSession> {
-    const { model } = plan;
+    const { model, dtype } = plan;
     const shape = { batch: plan.microBatch, context: model.context };
+    const layout = layoutParameters(model);
     const states = device.createStates();
     const load = (graph: Graph, name: string) =>
       device.load(compileGraph(graph, device.capabilities, { mode: plan.mode, name }), states);
-    const programs = plan.accumulation === 1 ? { last: await load(traceTrainStep(model, shape), "step") } : {
-      micro: await load(traceMicroStep(model, shape), "micro_step"),
-      last: await load(traceApplyStep(model), "apply_step"),
-    };
+    const programs = plan.accumulation === 1
+      ? { last: await load(traceTrainStep(model, shape, layout, dtype), "step") }
+      : {
+        micro: await load(traceMicroStep(model, shape, layout, dtype), "micro_step"),
+        last: await load(traceApplyStep(model, layout, dtype), "apply_step"),
+      };
     return new TrainingSession(device, plan, states, programs);
   }
 
@@ -84,7 +94,7 @@ export class TrainingSession {
 
   /** Draws fresh parameters from the plan's seed and clears the moments. */
   async initialize(): Promise<void> {
-    const graph = traceInit(this.plan.model);
+    const graph = traceInit(this.plan.model, this.layout, this.plan.dtype);
     const program = compileGraph(graph, this.device.capabilities, { mode: this.plan.mode, name: "init" });
     const loaded = await this.device.load(program, this.states);
     loaded.run({ scalars: { key: randomKey(this.plan.seed, "weights") } });
@@ -95,12 +105,22 @@ export class TrainingSession {
   /** Puts saved values in place. */
   restore(values: OptimizerValues): void {
     for (const kind of STATES) writeArenas(this.states, this.layout, kind, values[kind]);
+    for (const name of this.scalingStates) this.states.write(name, 0, values[name]!);
   }
 
   /** Reads the values that {@link restore} takes. Waits for all steps so far. */
   async snapshot(): Promise<OptimizerValues> {
     const read = (kind: string) => readArenas(this.states, this.layout, kind);
-    return { params: await read("params"), m: await read("m"), v: await read("v") };
+    const scaling: Record<string, Float32Array> = {};
+    for (const name of this.scalingStates) {
+      scaling[name] = new Float32Array((await this.states.read(name)).buffer, 0, 1);
+    }
+    return { params: await read("params"), m: await read("m"), v: await read("v"), ...scaling };
+  }
+
+  /** Names of the numbers that a run needs to go on besides its flat tensors. */
+  get scalingStates(): readonly (typeof SCALING_STATES)[number][] {
+    return isScaled(this.plan.dtype) ? SCALING_STATES : [];
   }
 
   /** Steps whose figures wait in the ring. */
@@ -123,10 +143,11 @@ export class TrainingSession {
   /** Reads the figures of the steps since the last call, oldest first. Blocks the thread until they are done. */
   async drain(): Promise<StepFigures[]> {
     const records = await this.#ring.drain();
-    return records.map(({ tag: step, values: { loss, gradNorm } }) => ({
+    return records.map(({ tag: step, values: { loss, gradNorm, lossScale } }) => ({
       step,
       loss,
       gradNorm,
+      ...lossScale === undefined ? {} : { lossScale },
       learningRate: learningRate(this.#schedule, step),
     }));
   }
@@ -151,8 +172,8 @@ export class TrainingSession {
   }
 
   async #loadValidation() {
-    const { model, microBatch, mode } = this.plan;
-    const graph = traceLoss(model, { batch: microBatch, context: model.context });
+    const { model, microBatch, mode, dtype } = this.plan;
+    const graph = traceLoss(model, { batch: microBatch, context: model.context }, this.layout, dtype);
     const compiled = compileGraph(graph, this.device.capabilities, { mode, name: "validation" });
     const program = await this.device.load(compiled, this.states);
     return { program, ring: program.createRing(["loss"]) };

@@ -12,6 +12,7 @@ import { explainFailure } from "./errors.ts";
 import { Generator } from "./generator.ts";
 import type { TrainerEvent } from "./messages.ts";
 import { cutParameters, joinParameters, layoutParameters } from "./params.ts";
+import { LOSS_SCALING, requirePrecision } from "./precision.ts";
 import { findStart } from "./resume.ts";
 import { planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
 import { MAX_PENDING, type StepFigures, TrainingSession } from "./session.ts";
@@ -75,6 +76,7 @@ export class Trainer {
     for (const { message } of rejected) this.emit({ kind: "notice", text: `refused: ${message}` });
     const device = this.#device = await openDevice();
     const plan = previous ?? planRun(request, device.capabilities.software);
+    requirePrecision(plan.dtype, device.capabilities, device.info.description);
     const start = checkpoint?.trainer.step ?? 0;
     const tokenizer = await loadTokenizer(plan.tokenizer);
     const data = await openData(plan);
@@ -142,9 +144,9 @@ export class Trainer {
     }
     const figures = await session.drain();
     const ms = (performance.now() - started) / (end - first);
-    for (const { step, loss, gradNorm, learningRate } of figures) {
+    for (const { step, ...values } of figures) {
       const tokensPerSecond = tokensPerStep(plan) / ms * 1000;
-      this.emit({ kind: "step", step: step + 1, loss, learningRate, gradNorm, tokensPerSecond, ms });
+      this.emit({ kind: "step", step: step + 1, ...values, tokensPerSecond, ms });
     }
     checkFinite(figures);
     return ms;
@@ -168,13 +170,13 @@ export class Trainer {
   }
 
   async #save({ out, plan, session, tokenizer }: Parts, step: number): Promise<void> {
-    const { params, m, v } = await session.snapshot();
-    const flat = (name: string, data: Float32Array) => ({ name, shape: [data.length], data });
+    const { params, ...optimizer } = await session.snapshot();
+    const flat = ([name, data]: [string, Float32Array]) => ({ name, shape: [data.length], data });
     const path = await saveCheckpoint(out, {
       config: plan.model,
       tokenizer: tokenizer.file(),
       parameters: cutParameters(session.layout, params),
-      optimizer: [flat("m", m), flat("v", v)],
+      optimizer: Object.entries(optimizer).map(flat),
       trainer: { step, position: step * plan.accumulation, seed: plan.seed, plan },
     });
     this.#savedStep = step;
@@ -194,18 +196,25 @@ function countParameters({ model }: RunPlan): number {
 
 async function restore(session: TrainingSession, checkpoint: Checkpoint): Promise<void> {
   const params = joinParameters(session.layout, await readTensors(checkpoint, "model.safetensors"));
-  const moments = await readTensors(checkpoint, "trainer.safetensors");
-  const [m, v] = ["m", "v"].map((name) => {
-    const moment = moments.get(name);
-    if (moment?.length === session.layout.size) return moment;
+  const saved = await readTensors(checkpoint, "trainer.safetensors");
+  const find = (name: string, length: number): Float32Array => {
+    const values = saved.get(name);
+    if (values?.length === length) return values;
     throw new CheckpointError(checkpoint.path, `trainer.safetensors has no ${name} of this model`);
-  });
-  session.restore({ params, m, v });
+  };
+  const { size } = session.layout;
+  const scaling = session.scalingStates.map((name) => [name, find(name, 1)]);
+  session.restore({ params, m: find("m", size), v: find("v", size), ...Object.fromEntries(scaling) });
 }
 
-/** A run whose loss is no number cannot recover, and must not be saved over a good one. */
+/**
+ * A run whose loss is no number cannot recover, and must not be saved over a good one. Gradients that overflow make a
+ * step that does not count, unless the loss scale cannot become smaller.
+ */
 function checkFinite(figures: readonly StepFigures[]): void {
-  const bad = figures.find(({ loss, gradNorm }) => !Number.isFinite(loss) || !Number.isFinite(gradNorm));
+  const bad = figures.find(({ loss, gradNorm, lossScale = LOSS_SCALING.smallest }) =>
+    !Number.isFinite(loss) || (!Number.isFinite(gradNorm) && lossScale <= LOSS_SCALING.smallest)
+  );
   if (!bad) return;
   throw new Error(
     `step ${

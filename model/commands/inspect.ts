@@ -4,10 +4,20 @@
  *
  * @module
  */
-import { BASELINE, type Capabilities, compileStages, explain, LAVAPIPE, STAGES } from "../../compiler/mod.ts";
+import {
+  BASELINE,
+  type Capabilities,
+  compileStages,
+  explain,
+  type Graph,
+  LAVAPIPE,
+  STAGES,
+} from "../../compiler/mod.ts";
 import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
 import { TOKENIZERS } from "../../data/mod.ts";
-import { type ModelConfig, PRESET_NAMES } from "../config.ts";
+import { PRESET_NAMES } from "../config.ts";
+import { layoutParameters } from "../params.ts";
+import { PRECISIONS } from "../precision.ts";
 import {
   traceApplyStep,
   traceInit,
@@ -52,6 +62,7 @@ const FLAGS = {
     choices: TOKENIZERS,
     help: "Sets the vocabulary: bytes 256, gpt2 50257.",
   },
+  "dtype": { kind: "choice", choices: PRECISIONS, help: "What matrix products read and write." },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
@@ -77,17 +88,18 @@ async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function traceProgram(program: ProgramName, { model, microBatch }: RunPlan) {
+function traceProgram(program: ProgramName, { model, microBatch, dtype }: RunPlan) {
   const shape = { batch: microBatch, context: model.context };
-  const makers: Record<ProgramName, (config: ModelConfig) => ReturnType<typeof traceInit>> = {
-    step: (config) => traceTrainStep(config, shape),
-    loss: (config) => traceLoss(config, shape),
-    micro: (config) => traceMicroStep(config, shape),
-    apply: traceApplyStep,
-    init: traceInit,
-    sample: (config) => traceSample(config, { history: 2 * config.context, window: config.context }),
+  const layout = layoutParameters(model);
+  const makers: Record<ProgramName, () => Graph> = {
+    step: () => traceTrainStep(model, shape, layout, dtype),
+    loss: () => traceLoss(model, shape, layout, dtype),
+    micro: () => traceMicroStep(model, shape, layout, dtype),
+    apply: () => traceApplyStep(model, layout, dtype),
+    init: () => traceInit(model, layout, dtype),
+    sample: () => traceSample(model, { history: 2 * model.context, window: model.context }),
   };
-  return makers[program](model);
+  return makers[program]();
 }
 
 async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Capabilities> {

@@ -39,6 +39,7 @@ export class HumanReport implements Report {
   #weight = 0;
   #logged = 0;
   #last: StepEvent | undefined;
+  #lossScale: number | undefined;
 
   /** @param now Milliseconds since some fixed moment; only differences count. */
   constructor(
@@ -101,7 +102,7 @@ export class HumanReport implements Report {
     const goesOn = resumedFrom > 0 ? `; goes on after step ${resumedFrom}` : "";
     screen.line(
       `run: ${plan.steps} steps of ${count(tokensPerStep(plan))} tokens, learning rate ` +
-        `${plan.learningRate}, seed ${plan.seed}, into ${event.out}${goesOn}`,
+        `${plan.learningRate}, ${plan.dtype}, seed ${plan.seed}, into ${event.out}${goesOn}`,
     );
     this.#steps = plan.steps;
     this.#resumedFrom = resumedFrom;
@@ -112,12 +113,21 @@ export class HumanReport implements Report {
     this.#smoothed = SMOOTHING * this.#smoothed + (1 - SMOOTHING) * event.loss;
     this.#weight = SMOOTHING * this.#weight + (1 - SMOOTHING);
     this.#last = event;
+    this.#showLossScale(event);
     if (this.screen.columns !== undefined) {
       this.screen.status(this.#progress(event, this.screen.columns));
     } else if (event.step === this.#resumedFrom + 1 || this.now() - this.#logged >= LOG_EVERY) {
       this.#logged = this.now();
       this.screen.line(this.#figures(event));
     }
+  }
+
+  #showLossScale({ step, gradNorm, lossScale }: StepEvent): void {
+    if (lossScale === undefined || lossScale === this.#lossScale) return;
+    const isFirst = this.#lossScale === undefined;
+    this.#lossScale = lossScale;
+    const skipped = Number.isFinite(gradNorm) ? "" : "gradients overflowed and the step does not count; ";
+    if (skipped || !isFirst) this.screen.line(`step ${step}: ${skipped}loss scale ${lossScale}`);
   }
 
   #figures(event: StepEvent): string {
@@ -152,8 +162,9 @@ export class JsonReport implements Report {
   show(event: TrainerEvent): void {
     switch (event.kind) {
       case "step": {
-        const { step, loss, learningRate: lr, gradNorm, tokensPerSecond, ms } = event;
-        this.write(JSON.stringify({ step, loss, lr, gradNorm, tokensPerSecond, ms }));
+        const { step, loss, learningRate: lr, gradNorm, lossScale, tokensPerSecond, ms } = event;
+        // JSON has no infinity: the norm of a step that does not count is null.
+        this.write(JSON.stringify({ step, loss, lr, gradNorm, lossScale, tokensPerSecond, ms }));
         break;
       }
       case "validation":

@@ -8,6 +8,7 @@ import { TOKENIZERS } from "../../data/mod.ts";
 import { ensureAdapter } from "../../runtime/adapter.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { InputError } from "../errors.ts";
+import { PRECISIONS } from "../precision.ts";
 import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
 import { TrainerClient } from "../trainer_client.ts";
 import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
@@ -41,7 +42,11 @@ const FLAGS = {
   "batch-tokens": size("Tokens of an optimizer step, reached by accumulating micro batches."),
   "lr": { kind: "number", min: 0, open: true, max: 1, help: "Peak learning rate." },
   "seed": { kind: "whole", min: 0, max: 2 ** 32 - 1, help: "Seed of weights, batches and samples." },
-  "dtype": { kind: "choice", choices: ["f32"], help: "Element type." },
+  "dtype": {
+    kind: "choice",
+    choices: PRECISIONS,
+    help: "What matrix products read and write; f16 keeps weights, sums and loss in f32.",
+  },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "out": { kind: "text", metavar: "DIR", help: "Directory of the run; left out: runs/<date>-<time>." },
   "resume": { kind: "switch", help: "Go on from the newest checkpoint in --out." },
@@ -116,6 +121,7 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     batchTokens: values["batch-tokens"],
     learningRate: values.lr,
     seed: values.seed,
+    dtype: values.dtype,
     mode: values.mode,
     out: values.out !== undefined ? userPath(values.out) : `${RUNS}/${timestamp(new Date())}`,
     resume: values.resume,
