@@ -34,3 +34,5 @@ export { MetricsRing, type RingOptions, type RingRecord } from "./ring.ts";
 export { StateStore } from "./state.ts";
 export { type ReadRange, StagingPool } from "./transfer.ts";
 export { type TensorData } from "./values.ts";
+export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";
+export { TUNE_VARIABLE, TuningCache, type TuningEntry } from "./tune_cache.ts";

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { fromFileUrl, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
 import { hashText } from "../compiler/hash.ts";
 import { type Schedule, type ScheduleLookup, TEMPLATE_VERSION } from "../compiler/wgsl/template.ts";
 import type { GpuDevice } from "./device.ts";
@@ -106,13 +106,19 @@ export class TuningCache {
   async save(): Promise<void> {
     const { path } = this;
     if (path === undefined || this.#changed.size === 0) return;
-    for (const [key, entry] of await readEntries(path, () => {})) {
-      if (!this.#changed.has(key)) this.#entries.set(key, entry);
-    }
-    const entries = Object.fromEntries([...this.#entries].sort(([a], [b]) => a < b ? -1 : 1));
-    const text = JSON.stringify({ format: FORMAT, device: this.device, entries }, null, 1) + "\n";
     try {
-      await writeWhole(path, text);
+      await Deno.mkdir(dirname(path), { recursive: true });
+      // The system gives the lock back when this process ends, however it does.
+      using lock = await Deno.open(`${path}.lock`, { write: true, create: true });
+      await lock.lock(true);
+      for (const [key, entry] of await readEntries(path, () => {})) {
+        if (!this.#changed.has(key)) this.#entries.set(key, entry);
+      }
+      const entries = Object.fromEntries([...this.#entries].sort(([a], [b]) => a < b ? -1 : 1));
+      await writeWhole(
+        path,
+        JSON.stringify({ format: FORMAT, device: this.device, entries }, null, 1) + "\n",
+      );
       this.#changed = new Set();
     } catch (problem) {
       this.warn(`the schedules that were measured could not be kept in ${path}: ${messageOf(problem)}`);
@@ -147,7 +153,6 @@ function isEntry([, value]: [string, unknown]): boolean {
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {
-  await Deno.mkdir(join(path, ".."), { recursive: true });
   const temporary = `${path}.${Deno.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
     {
