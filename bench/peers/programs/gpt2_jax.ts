@@ -5,16 +5,7 @@
  * @module
  */
 import { jit, nn, numpy as np, tree, valueAndGrad } from "@jax-js/jax";
-import {
-  ADAMW,
-  batchOf,
-  EMBEDDING_ROWS,
-  EPSILON,
-  LOGITS_ELEMENTS,
-  pieces,
-  type StepCase,
-  weight,
-} from "../cases.ts";
+import { ADAMW, batchOf, BINDING_ELEMENTS, EPSILON, pieces, type StepCase, weight } from "../cases.ts";
 import type { Training } from "../runner.ts";
 
 type Block = {
@@ -89,11 +80,13 @@ function initialParams(one: StepCase): Params {
   // Made whole and then cut, so that the numbers do not depend on the pieces.
   const embedding = weight(seed++, vocabulary * width);
   let row = 0;
-  const wte = pieces(vocabulary, one.naive ? vocabulary : EMBEDDING_ROWS).map((rows) => {
-    const values = embedding.slice(row * width, (row + rows) * width);
-    row += rows;
-    return np.array(values, { shape: [rows, width] });
-  });
+  const wte = pieces(vocabulary, one.naive ? vocabulary : Math.floor(BINDING_ELEMENTS / width)).map(
+    (rows) => {
+      const values = embedding.slice(row * width, (row + rows) * width);
+      row += rows;
+      return np.array(values, { shape: [rows, width] });
+    },
+  );
   return {
     wte,
     wpe: random([context, width]),
@@ -162,7 +155,7 @@ function embed(tables: np.Array[], tokens: np.Array): np.Array {
 function crossEntropy(one: StepCase, x: np.Array, tables: np.Array[], targets: np.Array): np.Array {
   const { batch, context, vocabulary, naive } = one;
   const rows = batch * context;
-  const sizes = naive ? [rows] : pieces(rows, Math.floor(LOGITS_ELEMENTS / vocabulary));
+  const sizes = naive ? [rows] : pieces(rows, Math.floor(BINDING_ELEMENTS / vocabulary));
   const cuts = sizes.slice(0, -1).map((_, i) => sizes.slice(0, i + 1).reduce((a, b) => a + b));
   const xs = sizes.length === 1 ? [x] : np.split(x, cuts, 0);
   const wanted = sizes.length === 1 ? [targets] : np.split(targets, cuts, 0);

@@ -5,16 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  ADAMW,
-  batchOf,
-  EMBEDDING_ROWS,
-  EPSILON,
-  LOGITS_ELEMENTS,
-  pieces,
-  type StepCase,
-  weight,
-} from "../cases.ts";
+import { ADAMW, batchOf, BINDING_ELEMENTS, EPSILON, pieces, type StepCase, weight } from "../cases.ts";
 import type { Training } from "../runner.ts";
 
 interface Linear {
@@ -95,11 +86,13 @@ function initialParams(one: StepCase): Params {
   // Made whole and then cut, so that the numbers do not depend on the pieces.
   const embedding = weight(seed++, vocabulary * width);
   let row = 0;
-  const wte = pieces(vocabulary, one.naive ? vocabulary : EMBEDDING_ROWS).map((rows) => {
-    const values = embedding.slice(row * width, (row + rows) * width);
-    row += rows;
-    return keep(tf.tensor(values, [rows, width]));
-  });
+  const wte = pieces(vocabulary, one.naive ? vocabulary : Math.floor(BINDING_ELEMENTS / width)).map(
+    (rows) => {
+      const values = embedding.slice(row * width, (row + rows) * width);
+      row += rows;
+      return keep(tf.tensor(values, [rows, width]));
+    },
+  );
   const wpe = random([context, width]);
   const blocks = Array.from({ length: layers }, () => ({
     ln1: norm(),
@@ -182,7 +175,7 @@ function crossEntropy(
 ): tf.Scalar {
   const { batch, context, vocabulary, naive } = one;
   const rows = batch * context;
-  const sizes = naive ? [rows] : pieces(rows, Math.floor(LOGITS_ELEMENTS / vocabulary));
+  const sizes = naive ? [rows] : pieces(rows, Math.floor(BINDING_ELEMENTS / vocabulary));
   const xs = sizes.length === 1 ? [x] : tf.split(x, sizes, 0);
   const wanted = sizes.length === 1 ? [targets] : tf.split(targets, sizes, 0);
   const sums = xs.map((part, i) => {
