@@ -8,7 +8,7 @@
  */
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { InternalError } from "./errors.ts";
-import type { Fusion, Group, GroupKind } from "./fusion.ts";
+import type { Fusion, Group } from "./fusion.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { add, constantIndex, type IndexExpr, linearize, rangeOf, unravel, variable } from "./index_expr.ts";
 import { OPS } from "./ops/mod.ts";
@@ -73,9 +73,6 @@ export interface Storage {
 export function assignStorage(fusion: Fusion, separate: ReadonlySet<string> = new Set()): Storage {
   return new Assignment(fusion, separate).run();
 }
-
-/** Templates that bind so many operands that a result goes to one home, and from there to others. */
-const COPIED: readonly GroupKind[] = ["segment", "indexed", "attention"];
 
 interface Draft {
   readonly group?: Group;
@@ -169,12 +166,8 @@ class Assignment {
       this.#drafts.push({ stores: new Map([[id, [home]]]) });
       return;
     }
-    const { stores, group: { kind } = {} } = this.#draftFor(group);
+    const { stores } = this.#draftFor(group);
     const homes = stores.get(undone.id);
-    if (homes && COPIED.includes(kind!)) {
-      this.#drafts.push({ stores: new Map([[id, [home]]]) });
-      return;
-    }
     if (homes) homes.push(undone.home);
     else stores.set(undone.id, [undone.home]);
     if (!this.#homes.has(undone.id)) this.#homes.set(undone.id, undone.home);
@@ -246,7 +239,7 @@ class Assignment {
 
   #visitCopy(id: NodeId, wanted: Set<NodeId>): void {
     const node = this.#graph.nodes[id];
-    if (this.fusion.groupOf[id] >= 0) {
+    if (this.fusion.groupOf[id] >= 0 && !this.fusion.inline.has(id)) {
       if (node.op !== "concat") wanted.add(id);
       return;
     }
@@ -324,7 +317,8 @@ class Assignment {
   #copyLoads(id: NodeId): Pick<Read, "tensor" | "span">[] {
     const node = this.#graph.nodes[id];
     if (node.attrs.role === "scalar") return [];
-    if (node.op === "input" || this.#homes.has(id)) {
+    // An inlined node is computed anew by the copy, even where it has a home for others.
+    if (node.op === "input" || (this.#homes.has(id) && !this.fusion.inline.has(id))) {
       return [{ tensor: id, span: [0, sizeOf(node.shape) - 1] }];
     }
     return node.inputs.flatMap((input) => this.#copyLoads(input));

@@ -90,9 +90,10 @@ export class Slots {
     const { dtype } = cluster[0];
     const width = bytesPerElement(dtype);
     const unit = target.bindingAlignment / width;
-    const [low, last] = spanOf(cluster);
-    const high = Math.min(last, size - 1);
-    const base = Math.floor(Math.max(0, low) / unit) * unit;
+    const inside = (element: number) => Math.min(Math.max(0, element), size - 1);
+    // A guarded access may lie outside the root altogether; its binding must not be empty all the same.
+    const [low, high] = spanOf(cluster).map(inside);
+    const base = Math.floor(low / unit) * unit;
     const steps = cluster.map((access) => stepOf(access.index, access.vector, base));
     const wide = steps.includes("next");
     const elements = wide ? Math.ceil((high + 1 - base) / 4) * 4 : high + 1 - base;

@@ -123,8 +123,8 @@ Deno.test("random programs keep to their buffers with bindings and buffers of a 
   assertGreaterOrEqual(compiled, GRAPHS / 2);
 });
 
-Deno.test("random programs compile with four storage buffers, and keep to them", () => {
-  const target = { ...BASELINE, maxStorageBuffers: 4 };
+Deno.test("random programs compile with five storage buffers, and keep to them", () => {
+  const target = { ...BASELINE, maxStorageBuffers: 5 };
   for (let seed = 0; seed < GRAPHS; seed++) {
     try {
       checkRanges(compileStages(randomGraph(seed), target), target, `seed ${seed}`);
