@@ -62,7 +62,7 @@ export type { Body, Instruction, Store, ValueId } from "./kernel.ts";
 export type { KernelIR, Operand as KernelOperand } from "./lower_work.ts";
 export type { Placement } from "./plan.ts";
 export type { Tunable, Variant } from "./emit.ts";
-export type { Schedule, ScheduleLookup } from "./wgsl/template.ts";
+export { type Schedule, type ScheduleLookup, scheduleText } from "./wgsl/template.ts";
 export type { Home, Root, Storage, Work } from "./storage.ts";
 export type { TraceContext } from "./trace_context.ts";
 export { type InputSpec, trace, type TraceOptions } from "./trace.ts";

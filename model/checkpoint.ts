@@ -21,6 +21,7 @@ import {
   writeDurably,
 } from "./durable_files.ts";
 import { layoutParameters, type ParameterLayout } from "./params.ts";
+import type { Schedules } from "./tuning.ts";
 import {
   type NamedTensor,
   SafetensorsError,
@@ -50,6 +51,8 @@ export interface TrainerState {
   readonly seed: number;
   /** The run's whole configuration. */
   readonly plan: unknown;
+  /** Schedules of the kernels of a step, by their keys: other ones change the run by rounding. */
+  readonly schedules?: Schedules;
 }
 
 /** A checkpoint in memory, to be written. */
@@ -210,8 +213,9 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     await checkModel(path, layout);
     await checkMoments(path, layout);
     const tokenizer = await Deno.readTextFile(join(path, "tokenizer.json"));
-    const { step, position, seed, plan } = record;
-    return { path, config, tokenizer, trainer: { step, position, seed, plan } };
+    const { step, position, seed, plan, schedules } = record;
+    const trainer = { step, position, seed, plan, ...schedules && { schedules } };
+    return { path, config, tokenizer, trainer };
   } catch (problem) {
     if (problem instanceof SafetensorsError) {
       throw new CheckpointError(path, `${basename(problem.path)}: ${problem.problem}`);

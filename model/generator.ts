@@ -10,6 +10,7 @@ import type { ModelConfig } from "./config.ts";
 import { type SampleShape, traceSample } from "./programs.ts";
 import { randomKey } from "./random_keys.ts";
 import type { ModeName } from "./run_options.ts";
+import type { Tuning } from "./tuning.ts";
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
@@ -36,18 +37,25 @@ export class Generator {
    * Compiles and loads the program.
    *
    * @param capacity Tokens of prompt and result together, at most.
+   * @param tuning Which schedules the kernels get; the templates' own by default.
    */
   static async load(
     device: GpuDevice,
     states: StateStore,
     config: ModelConfig,
-    { capacity, mode }: { readonly capacity: number; readonly mode: ModeName },
+    { capacity, mode, tuning }: {
+      readonly capacity: number;
+      readonly mode: ModeName;
+      readonly tuning?: Tuning;
+    },
   ): Promise<Generator> {
     // The model recomputes its whole window for each token, so the window is no longer than the text can get.
     const history = Math.ceil(capacity / 64) * 64;
     const shape = { history, window: Math.min(config.context, history) };
     const graph = traceSample(config, shape);
-    const compiled = compileGraph(graph, device.capabilities, { mode, name: "sample" });
+    const [compiled] = tuning
+      ? await tuning.compile([{ graph, name: "sample", runs: 1 }])
+      : [compileGraph(graph, device.capabilities, { mode, name: "sample" })];
     return new Generator(states, config, shape, await device.load(compiled, states));
   }
 

@@ -11,6 +11,7 @@
  * | `sampler.ts` | the next token, drawn on the device |
  * | `programs.ts` | all of that as programs for the compiler |
  * | `trainer.ts`, `train_worker.ts`, `trainer_client.ts`, `messages.ts` | a run in a Worker, watched from outside |
+ * | `tuning.ts` | which schedules a run's kernels get |
  * | `generator.ts` | text from a model |
  * | `checkpoint.ts`, `safetensors.ts`, `durable_files.ts` | runs on disk |
  * | `commands/` | `deno task train`, `generate` and `inspect` |
@@ -56,3 +57,4 @@ export {
 } from "./run_options.ts";
 export { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
 export { type FinalEvent, TrainerClient } from "./trainer_client.ts";
+export { TUNE_NAMES, type TuneChoice } from "./tuning.ts";

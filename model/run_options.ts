@@ -16,6 +16,7 @@ import {
 } from "./config.ts";
 import { InputError } from "./errors.ts";
 import type { Precision } from "./precision.ts";
+import type { TuneChoice } from "./tuning.ts";
 
 /** Compiler modes by name. */
 export const MODE_NAMES = ["fused", "eager"] as const;
@@ -56,6 +57,8 @@ export interface TrainRequest {
   readonly out: string;
   /** Go on from the newest checkpoint in `out`. */
   readonly resume?: boolean;
+  /** Whether kernels are measured before the first step; `auto` by default: when it pays. */
+  readonly tune?: TuneChoice;
   /** Steps between validations; 0 for never. Likewise the next two. */
   readonly evalEvery?: number;
   /** Steps between checkpoints; 0 for one at the end only. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { compileGraph, type Graph, type Program } from "../compiler/mod.ts";
+import { compileGraph, type Program } from "../compiler/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
@@ -14,6 +14,7 @@ import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceTrainStep } 
 import { randomKey } from "./random_keys.ts";
 import type { RunPlan } from "./run_options.ts";
 import { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
+import { type Schedules, schedulesOf, Tuning } from "./tuning.ts";
 
 /** What one step gave. */
 export interface StepFigures {
@@ -67,21 +68,24 @@ export class TrainingSession {
   /**
    * Compiles and loads the programs of a step.
    *
+   * @param tuning Which schedules their kernels get; the templates' own by default.
    * @throws {LimitError} when the device has no room for them, with the sizes.
    */
-  static async open(device: GpuDevice, plan: RunPlan): Promise<TrainingSession> {
-    const { model, dtype } = plan;
+  static async open(device: GpuDevice, plan: RunPlan, tuning?: Tuning): Promise<TrainingSession> {
+    const { model, dtype, accumulation, mode } = plan;
     const shape = { batch: plan.microBatch, context: model.context };
     const layout = layoutParameters(model);
     const states = device.createStates();
-    const load = (graph: Graph, name: string) =>
-      device.load(compileGraph(graph, device.capabilities, { mode: plan.mode, name }), states);
-    const programs = plan.accumulation === 1
-      ? { last: await load(traceTrainStep(model, shape, layout, dtype), "step") }
-      : {
-        micro: await load(traceMicroStep(model, shape, layout, dtype), "micro_step"),
-        last: await load(traceApplyStep(model, layout, dtype), "apply_step"),
-      };
+    const jobs = accumulation === 1
+      ? [{ graph: traceTrainStep(model, shape, layout, dtype), name: "step", runs: 1 }]
+      : [
+        { graph: traceMicroStep(model, shape, layout, dtype), name: "micro_step", runs: accumulation },
+        { graph: traceApplyStep(model, layout, dtype), name: "apply_step", runs: 1 },
+      ];
+    tuning ??= await Tuning.open(device, { choice: "never", mode, steps: plan.steps });
+    const loaded: LoadedProgram[] = [];
+    for (const program of await tuning.compile(jobs)) loaded.push(await device.load(program, states));
+    const programs = { micro: loaded.at(-2), last: loaded.at(-1)! };
     return new TrainingSession(device, plan, states, programs);
   }
 
@@ -90,6 +94,11 @@ export class TrainingSession {
     const { micro, last } = this.programs;
     const first = micro ? [{ program: micro.program, runs: this.plan.accumulation }] : [];
     return [...first, { program: last.program, runs: 1 }];
+  }
+
+  /** The schedules that the kernels of a step got. */
+  get schedules(): Schedules {
+    return schedulesOf(this.compiled.map(({ program }) => program));
   }
 
   /** Draws fresh parameters from the plan's seed and clears the moments. */
@@ -174,7 +183,12 @@ export class TrainingSession {
   async #loadValidation() {
     const { model, microBatch, mode, dtype } = this.plan;
     const graph = traceLoss(model, { batch: microBatch, context: model.context }, this.layout, dtype);
-    const compiled = compileGraph(graph, this.device.capabilities, { mode, name: "validation" });
+    const { schedules } = this;
+    const compiled = compileGraph(graph, this.device.capabilities, {
+      mode,
+      name: "validation",
+      schedules: (key) => schedules[key],
+    });
     const program = await this.device.load(compiled, this.states);
     return { program, ring: program.createRing(["loss"]) };
   }

@@ -16,6 +16,7 @@ import { LOSS_SCALING, requirePrecision } from "./precision.ts";
 import { findStart } from "./resume.ts";
 import { planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
 import { MAX_PENDING, type StepFigures, TrainingSession } from "./session.ts";
+import { Tuning } from "./tuning.ts";
 
 /** Time between two looks at the losses, in milliseconds: each costs some 11 ms in which the device is idle. */
 const DRAIN_MS = 400;
@@ -90,7 +91,15 @@ export class Trainer {
       validationTokens: data.validation.length,
       resumedFrom: start,
     });
-    const session = await this.#openSession(device, plan);
+    const tuning = await Tuning.open(device, {
+      choice: request.tune,
+      // A checkpoint from before schedules were kept is of a run with the templates' own.
+      recorded: checkpoint && (checkpoint.trainer.schedules ?? {}),
+      mode: plan.mode,
+      steps: plan.steps - start,
+      notify: (text) => this.emit({ kind: "notice", text }),
+    });
+    const session = await this.#openSession(device, plan, tuning);
     if (checkpoint) await restore(session, checkpoint);
     else await session.initialize();
     this.#savedStep = start;
@@ -98,9 +107,9 @@ export class Trainer {
     return { parts: { out, plan, session, data, tokenizer }, start };
   }
 
-  async #openSession(device: GpuDevice, plan: RunPlan): Promise<TrainingSession> {
+  async #openSession(device: GpuDevice, plan: RunPlan, tuning: Tuning): Promise<TrainingSession> {
     const started = performance.now();
-    const session = await TrainingSession.open(device, plan);
+    const session = await TrainingSession.open(device, plan, tuning);
     const { compiled } = session;
     this.emit({
       kind: "compiled",
@@ -177,7 +186,13 @@ export class Trainer {
       tokenizer: tokenizer.file(),
       parameters: cutParameters(session.layout, params),
       optimizer: Object.entries(optimizer).map(flat),
-      trainer: { step, position: step * plan.accumulation, seed: plan.seed, plan },
+      trainer: {
+        step,
+        position: step * plan.accumulation,
+        seed: plan.seed,
+        plan,
+        schedules: session.schedules,
+      },
     });
     this.#savedStep = step;
     this.#savedPath = path;

@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { InputError } from "../errors.ts";
+import type { TuneChoice } from "../tuning.ts";
 
 /** A flag with a whole number. */
 interface WholeFlag {
@@ -151,6 +152,16 @@ function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length];
+}
+
+/**
+ * What the two switches about tuning say together.
+ *
+ * @throws {InputError} when both are given.
+ */
+export function tuneChoice(values: { readonly "tune"?: true; readonly "no-tune"?: true }): TuneChoice {
+  if (values.tune && values["no-tune"]) throw new InputError("--tune", "given with --no-tune", "keep one");
+  return values.tune ? "always" : values["no-tune"] ? "never" : "auto";
 }
 
 /** The text of `--help`: a usage line, what the command does, and a line for each flag. */

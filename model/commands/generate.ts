@@ -19,8 +19,9 @@ import { joinParameters, layoutParameters } from "../params.ts";
 import { readTensors } from "../checkpoint.ts";
 import { MODE_NAMES } from "../run_options.ts";
 import { writeArenas } from "../session.ts";
+import { Tuning } from "../tuning.ts";
 import { runCommand } from "./exit.ts";
-import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
+import { type Flags, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
 import { userPath } from "./paths.ts";
 import { printable } from "./text.ts";
 
@@ -42,6 +43,8 @@ const FLAGS = {
   },
   "seed": { kind: "whole", min: 0, max: 2 ** 32 - 1, help: "Another seed, another text." },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
+  "tune": { kind: "switch", help: "Measure kernels for some seconds first, however short the text is." },
+  "no-tune": { kind: "switch", help: "Measure nothing, and use nothing that was measured before." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
 
@@ -56,6 +59,7 @@ async function main(args: readonly string[]): Promise<number> {
     ));
     return 0;
   }
+  const choice = tuneChoice(values);
   const directory = needed(
     "checkpoint",
     values.checkpoint,
@@ -73,10 +77,10 @@ async function main(args: readonly string[]): Promise<number> {
   const count = values["max-tokens"] ?? 200;
   const layout = layoutParameters(config);
   const states = device.createStates();
-  const generator = await Generator.load(device, states, config, {
-    capacity: tokens.length + count,
-    mode: values.mode ?? "fused",
-  });
+  const mode = values.mode ?? "fused";
+  const tuning = await Tuning.open(device, { choice, mode, steps: count, notify: console.error });
+  const capacity = tokens.length + count;
+  const generator = await Generator.load(device, states, config, { capacity, mode, tuning });
   const params = joinParameters(layout, await readTensors(checkpoint, "model.safetensors"));
   writeArenas(states, layout, "params", params);
   const output = new TokenStream(tokenizer.decodeBytes);

@@ -12,7 +12,7 @@ import { PRECISIONS } from "../precision.ts";
 import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
 import { TrainerClient } from "../trainer_client.ts";
 import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
-import { type Flags, type FlagValues, helpText, MANY, parseFlags } from "./flags.ts";
+import { type Flags, type FlagValues, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
 import { HumanReport, JsonReport } from "./report.ts";
 import { userData, userPath } from "./paths.ts";
 import { OutputScreen } from "./screen.ts";
@@ -50,6 +50,8 @@ const FLAGS = {
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "out": { kind: "text", metavar: "DIR", help: "Directory of the run; left out: runs/<date>-<time>." },
   "resume": { kind: "switch", help: "Go on from the newest checkpoint in --out." },
+  "tune": { kind: "switch", help: "Measure kernels for some seconds first, however short the run is." },
+  "no-tune": { kind: "switch", help: "Measure nothing, and use nothing that was measured before." },
   "eval-every": every("validations"),
   "save-every": every("checkpoints; the end of a run is always saved"),
   "sample-every": every("text samples"),
@@ -125,6 +127,7 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     mode: values.mode,
     out: values.out !== undefined ? userPath(values.out) : `${RUNS}/${timestamp(new Date())}`,
     resume: values.resume,
+    tune: tuneChoice(values),
     evalEvery: values["eval-every"],
     saveEvery: values["save-every"],
     sampleEvery: values["sample-every"],
