@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { compileGraph, LimitError, type Program } from "../compiler/mod.ts";
+import { LimitError, type Program } from "../compiler/mod.ts";
 import { type GpuDevice, GpuError } from "../runtime/mod.ts";
 import type { StepCase } from "./cases.ts";
+import { compileStep } from "./compile_step.ts";
 import { type Spread, spreadOf } from "./measure.ts";
-import { type Recipe, type Rung, traceRung } from "./rungs.ts";
+import { PRECISION_RUNG, type Rung } from "./rungs.ts";
 import { TrainingRun } from "./training.ts";
 
 /** Steps whose losses are recorded before anything is timed; the first of them pays for the driver's compiling. */
@@ -43,19 +44,23 @@ export interface RungResult {
 export interface LadderOptions {
   readonly rungs: readonly Rung[];
   readonly rounds: number;
+  /** Steps whose losses are recorded, {@link LOSS_STEPS} unless said. */
+  readonly lossSteps?: number;
   /** Bytes of the device that may be used; no limit unless said. */
   readonly budgetBytes?: number;
   /** Bytes that loaded rungs may hold together from round to round; others are loaded anew for each visit. */
   readonly keepBytes?: number;
+  /** Milliseconds for the tuner; its own choice unless said. */
+  readonly tuneMs?: number;
   /** Told in a line what is going on. */
   readonly progress?: (line: string) => void;
 }
 
 interface Climber {
   readonly rung: Rung;
-  readonly recipe: Recipe;
   readonly program: Program;
   readonly compileMs: number;
+  readonly note?: string;
   readonly losses: readonly number[];
   readonly times: number[];
   /** Milliseconds that a step took before the rounds. */
@@ -76,11 +81,14 @@ export async function climbLadder(
   const entries: Entry[] = [];
   const climbers: Climber[] = [];
   let held = 0;
+  let precision: Rung["recipe"]["precision"] = "f32";
   try {
-    for (const rung of rungs) {
-      progress(`${shape.name}: ${rung.title}`);
+    for (const { name, title, recipe } of rungs) {
+      progress(`${shape.name}: ${title}`);
+      const rung = { name, title, recipe: name === PRECISION_RUNG ? recipe : { ...recipe, precision } };
       const entry = await prepare(device, shape, rung, climbers, options);
       entries.push(entry);
+      if (name === PRECISION_RUNG) precision = fasterPrecision(climbers.at(-1), entry);
       if (!("climber" in entry) || entry.same !== undefined) continue;
       climbers.push(entry.climber);
       held += entry.climber.program.memory.peakBytes;
@@ -101,27 +109,31 @@ export async function climbLadder(
   );
 }
 
+/** The precision of the rung that was quicker before the rounds began. */
+function fasterPrecision(below: Climber | undefined, entry: Entry): Rung["recipe"]["precision"] {
+  return "climber" in entry && (!below || entry.climber.about < below.about) ? "f16" : "f32";
+}
+
 /** Compiles a rung, loads it and trains its first steps. */
 async function prepare(
   device: GpuDevice,
   shape: StepCase,
   rung: Rung,
   others: readonly Climber[],
-  { budgetBytes = Infinity }: LadderOptions,
+  { budgetBytes = Infinity, lossSteps = LOSS_STEPS, tuneMs }: LadderOptions,
 ): Promise<Entry> {
   const { recipe } = rung;
   const out = (status: RungResult["status"], note: string, program?: Program): Entry => ({
     result: { ...identityOf(rung), status, note, ...(program && planOf(program)) },
   });
   let program: Program | undefined;
+  if (recipe.precision === "f16" && !device.capabilities.f16) {
+    return out("unavailable", "the adapter has no 16-bit floats");
+  }
   try {
-    const start = performance.now();
-    program = compileGraph(traceRung(shape, recipe), device.capabilities, {
-      optimizations: recipe.optimizations,
-      name: rung.name,
-    });
-    const compileMs = performance.now() - start;
-    const same = others.find((other) => other.program.hash === program!.hash);
+    const compiled = await compileStep(device, shape, rung, tuneMs);
+    program = compiled.program;
+    const same = others.find((other) => isSame(other.program, program!));
     if (same) return { climber: { ...same, rung }, same: same.rung.name };
     const { peakBytes } = program.memory;
     if (peakBytes > budgetBytes) {
@@ -129,13 +141,15 @@ async function prepare(
     }
     const run = await TrainingRun.load(device, shape, recipe, program);
     const losses: number[] = [];
-    let about = 0;
-    for (let step = 0; step < LOSS_STEPS; step++) {
+    let about = Infinity;
+    for (let step = 0; step < lossSteps; step++) {
       const before = performance.now();
       losses.push(await run.loss());
-      about = performance.now() - before;
+      // The first step pays for the driver's compiling.
+      if (step > 0) about = Math.min(about, performance.now() - before);
     }
-    return { climber: { rung, recipe, program, compileMs, losses, times: [], about, run } };
+    const { compileMs, tuning: note } = compiled;
+    return { climber: { rung, program, compileMs, note, losses, times: [], about, run } };
   } catch (error) {
     if (error instanceof LimitError) return out("too large", error.message, program);
     if (error instanceof GpuError && error.kind === "out-of-memory") {
@@ -149,10 +163,15 @@ async function prepare(
 /** Times a rung once, loading it before where it is not there. */
 async function visit(device: GpuDevice, shape: StepCase, climber: Climber): Promise<void> {
   if (!climber.run) {
-    climber.run = await TrainingRun.load(device, shape, climber.recipe, climber.program);
+    climber.run = await TrainingRun.load(device, shape, climber.rung.recipe, climber.program);
     await climber.run.loss();
   }
   climber.times.push(await climber.run.time(climber.about));
+}
+
+/** Schedules are no part of a program's hash: a tuned program has other kernels under the same one. */
+function isSame(a: Program, b: Program): boolean {
+  return a.hash === b.hash && a.kernels.every(({ wgsl }, i) => wgsl === b.kernels[i].wgsl);
 }
 
 function release(climber: Climber): void {
@@ -160,8 +179,8 @@ function release(climber: Climber): void {
   climber.run = undefined;
 }
 
-function identityOf({ name, title }: Rung) {
-  return { name, title, dtype: "f32" };
+function identityOf({ name, title, recipe }: Rung) {
+  return { name, title, dtype: recipe.precision };
 }
 
 function planOf({ dispatches, kernels, memory }: Program) {
@@ -177,11 +196,12 @@ function planOf({ dispatches, kernels, memory }: Program) {
 
 function resultOf(shape: StepCase, climber: Climber, same?: string): RungResult {
   const { rung, program, compileMs, losses, times } = climber;
+  const note = same === undefined ? climber.note : `the same program as ${same}`;
   const ms = spreadOf(times);
   return {
     ...identityOf(rung),
     status: same === undefined ? "measured" : "same",
-    ...(same === undefined ? {} : { note: `the same program as ${same}` }),
+    ...(note === undefined ? {} : { note }),
     ms,
     tokensPerSecond: shape.batch * shape.context / ms.median * 1e3,
     ...planOf(program),
@@ -192,4 +212,21 @@ function resultOf(shape: StepCase, climber: Climber, same?: string): RungResult 
 
 function gib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
+
+/** Relative difference that losses of rungs may have, by dtype: rounding, and in f16 a step that may not count. */
+const TOLERANCE: Readonly<Record<string, number>> = { f32: 1e-4, f16: 2e-2 };
+
+/** Says which rung's losses are not those of the first one, to rounding; undefined when all agree. */
+export function disagreement(rungs: readonly RungResult[]): string | undefined {
+  const first = rungs.find(({ losses }) => losses);
+  for (const { title, dtype, losses } of rungs) {
+    for (const [step, loss] of losses?.entries() ?? []) {
+      const expected = first!.losses![step];
+      // Written so that NaN counts as different.
+      if (Math.abs(loss - expected) <= TOLERANCE[dtype] * Math.abs(expected)) continue;
+      return `losses: ${title} has ${loss} in step ${step + 1}, ${first!.title} has ${expected}`;
+    }
+  }
+  return undefined;
 }

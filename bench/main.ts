@@ -1,100 +1,229 @@
 /**
- * `deno task bench`: products and training steps on this machine's adapter, in one run, with medians and spread. With
- * `--json` one JSON object on standard output and nothing else.
+ * `deno task bench`: what the adapter can do at best, the ladder from one kernel for each op to everything at once, the
+ * kernels of its top, and other libraries on the same work; all in one run, with medians and spread.
  *
  * @module
  */
-import { parseArgs } from "@std/cli/parse-args";
-import { DeviceError, ensureAdapter, openDevice } from "../runtime/mod.ts";
-import { benchMatmul, MATMUL_CASES, type MatmulResult } from "./matmul.ts";
-import { benchStep, GPT2_CASE, parametersOf, STEP_CASES, type StepResult } from "./steps.ts";
+import { runCommand } from "../model/commands/exit.ts";
+import { helpText } from "../model/commands/flags.ts";
+import { ensureAdapter, type GpuDevice, openDevice } from "../runtime/mod.ts";
+import { caseNamed, parametersOf, type StepCase } from "./cases.ts";
+import { bestOf, type Ceilings, measureCeilings } from "./ceilings.ts";
+import { type KernelTable, profileKernels } from "./kernels.ts";
+import { climbLadder, disagreement, type RungResult } from "./ladder.ts";
+import { GPU_PRODUCTS } from "./operations.ts";
+import { type BenchOptions, caseList, FLAGS, parseOptions } from "./options.ts";
+import { PEER_CASES } from "./peers/cases.ts";
+import { drawLadders } from "./picture.ts";
+import { type Ladder, type Report, slugOf, writeWhole } from "./report.ts";
+import { type Rung, RUNGS, TOP } from "./rungs.ts";
+import { describeRatio, ratiosOf } from "./targets.ts";
+import { ceilingLines, comparisonTable, kernelTable, ladderTable } from "./text.ts";
+import { compare, type Comparison } from "./versus.ts";
 
-const HELP = `deno task bench [--json] [--gpt2] [--only matmul|steps]
+const USAGE = "deno task bench [flags]";
+const ABOUT =
+  `Measures this machine's adapter and Sinter on it: the adapter's ceilings, the ladder of a training step from one
+kernel for each operation to everything at once, its kernels, single operations and whole steps beside other
+libraries. 10 to 15 minutes on a software adapter. Cases: ${caseList()}.`;
 
-Measures this machine's adapter: matrix products in GFLOP/s, then whole training steps of GPT-2 at two
-sizes, eager (one kernel for each op) and fused. Medians of several runs, with minimum and maximum.
+/** Loaded rungs may hold this share of a software adapter's memory, which is the machine's. */
+const KEEP_SHARE = 0.4;
+/** Bytes that loaded rungs may hold on a GPU whose memory nobody has stated. */
+const KEEP_ON_GPU = 4 * 2 ** 30;
+/** Rungs from this one on are climbed with a vocabulary of GPT-2's size on a software adapter: below it a step takes a minute. */
+const LARGE_VOCABULARY_FROM = "attention";
 
-  --gpt2         also GPT-2 124M at 64 tokens, fused (2 GiB of memory)
-  --only PART    matmul or steps
-  --json         one JSON object on standard output
-  --help         this text`;
-
-const PARTS = ["matmul", "steps"];
-
-function fail(message: string): never {
-  console.error(`bench: ${message}`);
-  Deno.exit(2);
-}
-
-const flags = parseArgs(Deno.args, {
-  boolean: ["json", "gpt2", "help"],
-  string: ["only"],
-  unknown: (name: string) => fail(`unknown argument ${name}: see --help`),
-});
-if (flags.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-if (flags.only !== undefined && !PARTS.includes(flags.only)) {
-  fail(`--only ${flags.only} is no part: use ${PARTS.join(" or ")}`);
-}
-const say = flags.json ? () => {} : console.log;
-
-try {
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (!options) {
+    console.log(helpText(USAGE, ABOUT, FLAGS));
+    return 0;
+  }
   await ensureAdapter();
-} catch (error) {
-  if (error instanceof DeviceError) fail(error.message);
-  throw error;
+  const device = await openDevice();
+  try {
+    const report = await new Bench(device, options).run();
+    const base = `runs/bench/${slugOf(device.info)}`;
+    const { json = `${base}.json`, svg = `${base}.svg` } = options;
+    await writeWhole(json, `${JSON.stringify(report, null, 1)}\n`);
+    console.log(`\nfigures: ${json}`);
+    if (report.ladders.length > 0) {
+      const day = report.date.slice(0, 10);
+      await writeWhole(
+        svg,
+        drawLadders(report.ladders, `${device.info.description}, Deno ${report.deno}, ${day}`),
+      );
+      console.log(`picture: ${svg}`);
+    }
+    const ratios = report.ratios.filter(({ target }) => target !== undefined);
+    if (ratios.length > 0) {
+      const reached = ratios.filter(({ ratio, target }) => ratio !== undefined && ratio >= target!).length;
+      console.log(`targets: ${reached} of ${ratios.length} reached, in ${report.seconds.toFixed(0)} s`);
+    }
+  } finally {
+    device.destroy();
+  }
+  return 0;
 }
-const device = await openDevice();
-say(device.describe());
 
-const matmuls: MatmulResult[] = [];
-if (flags.only !== "steps") {
-  say("\nproducts [MxK]x[KxN]         GFLOP/s      ms (min - max)");
-  for (const shape of MATMUL_CASES) {
-    const result = await benchMatmul(device, shape);
-    matmuls.push(result);
-    const { form, rows, depth, cols, gflops, ms } = result;
-    say(
-      `${form} ${`${rows}x${depth}x${cols}`.padEnd(22)} ${gflops.toFixed(1).padStart(10)} ` +
-        `${ms.median.toFixed(2).padStart(9)} (${ms.min.toFixed(2)} - ${ms.max.toFixed(2)})`,
-    );
+/** One run of the benchmark. */
+class Bench {
+  readonly #device: GpuDevice;
+  readonly #options: BenchOptions;
+  readonly #started = performance.now();
+  readonly #date = new Date().toISOString();
+
+  constructor(device: GpuDevice, options: BenchOptions) {
+    this.#device = device;
+    this.#options = options;
+  }
+
+  async run(): Promise<Report> {
+    const { info, capabilities } = this.#device;
+    const { parts, quick, rounds } = this.#options;
+    console.log(this.#device.describe());
+    this.#progress("ceilings");
+    let ceilings = await this.#ceilings();
+    const ladders: Ladder[] = [];
+    if (parts.has("ladder")) {
+      for (const { shape, rungs } of this.#ladderCases()) ladders.push(await this.#ladder(shape, rungs));
+    }
+    const kernels: KernelTable[] = [];
+    if (parts.has("kernels")) {
+      for (const shape of this.#kernelCases()) kernels.push(...await this.#kernels(shape, ceilings));
+    }
+    // A second time, for a machine that was busy the first time: a ceiling is the best that was seen.
+    ceilings = bestOf(ceilings, await this.#ceilings());
+    console.log(`\nceilings\n${ceilingLines(ceilings)}`);
+    for (const ladder of ladders) {
+      const { case: name, tokens, parameters } = ladder;
+      const size = `${(parameters / 1e6).toFixed(1)} M parameters, ${
+        tokens.toLocaleString("en")
+      } tokens a step`;
+      console.log(`\nladder ${name}: ${size}\n${ladderTable(ladder, ceilings)}`);
+      console.log(disagreement(ladder.rungs) ?? "losses: every rung agrees");
+    }
+    for (const one of kernels) console.log(`\nkernels of ${one.case}\n${kernelTable(one, ceilings)}`);
+    const fused = parts.has("steps") && !quick ? await this.#fused() : [];
+    const comparisons = await this.#comparisons();
+    if (comparisons.length > 0) console.log(`\nside by side\n${comparisonTable(comparisons)}`);
+    const ratios = ratiosOf(comparisons, fused);
+    if (ratios.length > 0) console.log(`\nratios\n${ratios.map(describeRatio).join("\n")}`);
+    return {
+      date: this.#date,
+      deno: Deno.version.deno,
+      cores: navigator.hardwareConcurrency,
+      adapter: info,
+      capabilities,
+      quick,
+      rounds,
+      ceilings,
+      ladders,
+      kernels,
+      comparisons,
+      fused,
+      ratios,
+      seconds: (performance.now() - this.#started) / 1e3,
+    };
+  }
+
+  #ceilings(): Promise<Ceilings> {
+    return measureCeilings(this.#device, { repeats: this.#options.quick ? 2 : 4 });
+  }
+
+  /** The case that was asked for, or those that suit the adapter. */
+  #ladderCases(): { shape: StepCase; rungs: readonly Rung[] }[] {
+    const { shape, quick } = this.#options;
+    if (shape) return [{ shape, rungs: RUNGS }];
+    if (!this.#device.info.software) return [{ shape: caseNamed("gpt2-16x1024")!, rungs: RUNGS }];
+    const whole = { shape: caseNamed("4x128")!, rungs: RUNGS };
+    const upper = RUNGS.slice(RUNGS.findIndex(({ name }) => name === LARGE_VOCABULARY_FROM));
+    return quick ? [whole] : [whole, { shape: caseNamed("4x128-v50257")!, rungs: upper }];
+  }
+
+  #kernelCases(): StepCase[] {
+    const { shape, quick } = this.#options;
+    if (shape) return [shape];
+    if (!this.#device.info.software) return [caseNamed("gpt2-4x1024")!];
+    return (quick ? ["4x128"] : ["4x128", "gpt2"]).map((name) => caseNamed(name)!);
+  }
+
+  async #ladder(shape: StepCase, rungs: readonly Rung[]): Promise<Ladder> {
+    const { rounds } = this.#options;
+    const results = await climbLadder(this.#device, shape, { rungs, rounds, ...this.#room() });
+    return {
+      case: shape.name,
+      tokens: shape.batch * shape.context,
+      parameters: parametersOf(shape),
+      rungs: results,
+    };
+  }
+
+  async #kernels(shape: StepCase, ceilings: Ceilings): Promise<KernelTable[]> {
+    if (!this.#device.info.timestamps) {
+      console.log("\nkernels: this adapter has no timestamps");
+      return [];
+    }
+    this.#progress(`${shape.name}: kernels`);
+    return [await profileKernels(this.#device, shape, TOP, ceilings, this.#options.rounds)];
+  }
+
+  /** The middle case from bottom to top: how much all of it is worth where there is more to compute. */
+  async #fused(): Promise<RungResult[]> {
+    if (!this.#device.info.software || this.#options.shape) return [];
+    return await climbLadder(this.#device, caseNamed("6x384")!, {
+      rungs: [RUNGS[0], TOP],
+      rounds: 2,
+      lossSteps: 2,
+      ...this.#room(),
+    });
+  }
+
+  async #comparisons(): Promise<Comparison[]> {
+    const { quick, parts, peers, rounds, shape } = this.#options;
+    const wanted = PEER_CASES.filter((one) => {
+      if (one.kind === "step") {
+        if (!parts.has("steps") || (one.naive && !peers)) return false;
+        if (shape) return one.name === shape.peer;
+        return !quick || one.name === "step-4x128-v256";
+      }
+      if (one.kind !== "matmul") return parts.has("operations") && !quick;
+      return parts.has("matmul") && (!quick || one.rows + one.depth + one.cols > 4000);
+    });
+    const products = parts.has("matmul") && !this.#device.info.software ? GPU_PRODUCTS : [];
+    const comparisons: Comparison[] = [];
+    for (const one of [...wanted, ...products]) {
+      const large = one.kind === "step" && one.name !== "step-4x128-v256";
+      comparisons.push(
+        await compare(this.#device, one, {
+          peers: peers ? undefined : [],
+          rounds: peers ? Math.ceil(rounds / 3) : rounds,
+          repeats: quick ? 1 : large ? 2 : 3,
+          rung: TOP,
+          progress: (line) => this.#progress(line),
+        }),
+      );
+    }
+    return comparisons;
+  }
+
+  #room() {
+    const { budgetBytes } = this.#options;
+    const { software } = this.#device.info;
+    const all = budgetBytes ?? (software ? Deno.systemMemoryInfo().available : undefined);
+    return {
+      budgetBytes: all,
+      keepBytes: all === undefined ? KEEP_ON_GPU : all * KEEP_SHARE,
+      progress: (line: string) => this.#progress(line),
+    };
+  }
+
+  /** On standard error, so that standard output holds the tables alone. */
+  #progress(line: string): void {
+    const seconds = (performance.now() - this.#started) / 1e3;
+    console.error(`${seconds.toFixed(0).padStart(5)} s  ${line}`);
   }
 }
 
-const steps: StepResult[] = [];
-if (flags.only !== "matmul") {
-  say(
-    "\ntraining step          mode    ms (min - max)              tokens/s  launches  compile  driver  peak (bound)",
-  );
-  const cases = [
-    ...STEP_CASES.flatMap((shape) => (["eager", "fused"] as const).map((mode) => ({ shape, mode }))),
-    ...(flags.gpt2 ? [{ shape: GPT2_CASE, mode: "fused" as const }] : []),
-  ];
-  for (const { shape, mode } of cases) {
-    const result = await benchStep(device, shape, mode, { repeats: mode === "eager" ? 2 : 5 });
-    steps.push(result);
-    const { ms, peakBytes, lowerBoundBytes } = result;
-    say(
-      `${`${shape.name} (${(parametersOf(shape) / 1e6).toFixed(1)} M)`.padEnd(22)} ${mode.padEnd(6)} ` +
-        `${`${ms.median.toFixed(0)} (${ms.min.toFixed(0)} - ${ms.max.toFixed(0)})`.padEnd(27)} ` +
-        `${result.tokensPerSecond.toFixed(0).padStart(8)} ${String(result.dispatches).padStart(9)} ` +
-        `${`${result.compileMs.toFixed(0)} ms`.padStart(8)} ${
-          `${result.driverMs.toFixed(0)} ms`.padStart(8)
-        } ` +
-        `${(peakBytes / 1e6).toFixed(0)} MB (${(peakBytes / lowerBoundBytes).toFixed(3)} x)`,
-    );
-  }
-  for (const { name } of STEP_CASES) {
-    const [eager, fused] = ["eager", "fused"].map((mode) =>
-      steps.find((s) => s.name === name && s.mode === mode)!
-    );
-    say(`${name}: fused is ${(eager.ms.median / fused.ms.median).toFixed(2)} x as fast as eager`);
-  }
-}
-
-if (flags.json) {
-  console.log(JSON.stringify({ adapter: device.info, capabilities: device.capabilities, matmuls, steps }));
-}
-device.destroy();
+if (import.meta.main) await runCommand(() => main(Deno.args));

@@ -25,7 +25,8 @@ import {
   type ParameterLayout,
   unpack,
 } from "../model/params.ts";
-import { traceTrainStep } from "../model/programs.ts";
+import type { Precision } from "../model/precision.ts";
+import { traceInit, traceTrainStep } from "../model/programs.ts";
 import type { StepCase } from "./cases.ts";
 
 /** How a training step is written and compiled. */
@@ -35,8 +36,12 @@ export interface Recipe {
   readonly chunkedLoss: boolean;
   /** Clipping and AdamW over the flat arenas; otherwise one update for each parameter. */
   readonly flatOptimizer: boolean;
+  /** Dtype of what products read and write; f16 only together with both of the above. */
+  readonly precision: Precision;
   /** The vocabulary rounded up to a multiple of 64. */
   readonly paddedVocabulary: boolean;
+  /** Schedules of kernels measured on the device instead of chosen by rule. */
+  readonly tuned: boolean;
 }
 
 /** A rung: what it adds to the one below. */
@@ -51,8 +56,13 @@ const EAGER: Recipe = {
   optimizations: new Set(),
   chunkedLoss: false,
   flatOptimizer: false,
+  precision: "f32",
   paddedVocabulary: false,
+  tuned: false,
 };
+
+/** The rung after which the ladder goes on with the faster of both precisions. */
+export const PRECISION_RUNG = "f16";
 
 /** From the bottom up. */
 export const RUNGS: readonly Rung[] = climb([
@@ -63,8 +73,17 @@ export const RUNGS: readonly Rung[] = climb([
   ["attention", "+ attention", { optimizations: new Set(["loops", "tiles", "epilogues", "attention"]) }],
   ["chunked-loss", "+ chunked loss", { chunkedLoss: true }],
   ["flat-optimizer", "+ flat optimizer", { flatOptimizer: true }],
+  [PRECISION_RUNG, "+ f16", { precision: "f16" }],
   ["padded-vocabulary", "+ padded vocabulary", { paddedVocabulary: true }],
+  ["tuner", "+ tuner", { tuned: true }],
 ]);
+
+/** Everything at once, in f32: what `deno task train` compiles. */
+export const TOP: Rung = {
+  name: "sinter",
+  title: "everything",
+  recipe: { ...RUNGS.at(-1)!.recipe, precision: "f32" },
+};
 
 function climb(steps: readonly (readonly [string, string, Partial<Recipe>])[]): Rung[] {
   let recipe = EAGER;
@@ -98,7 +117,9 @@ export function layoutOf(shape: StepCase, { paddedVocabulary }: Recipe): Paramet
 export function traceRung(shape: StepCase, recipe: Recipe): Graph {
   const layout = layoutOf(shape, recipe);
   const { batch, context } = shape;
-  if (recipe.chunkedLoss && recipe.flatOptimizer) return traceTrainStep(shape, { batch, context }, layout);
+  if (recipe.chunkedLoss && recipe.flatOptimizer) {
+    return traceTrainStep(shape, { batch, context }, layout, recipe.precision);
+  }
   const kinds = ["params", "m", "v"] as const;
   const names = kinds.flatMap((kind) => arenaNames(layout, kind));
   const arenas: Record<string, InputSpec> = Object.fromEntries(
@@ -148,6 +169,11 @@ export function traceRung(shape: StepCase, recipe: Recipe): Graph {
     } as Record<string, InputSpec>,
     { donates: Object.fromEntries(names.map((name) => [name, name])) },
   );
+}
+
+/** Fills the states of {@link traceRung}: the same parameters for every recipe. Scalar: `key` (u32). */
+export function traceRungInit(shape: StepCase, recipe: Recipe): Graph {
+  return traceInit(shape, layoutOf(shape, recipe), recipe.precision);
 }
 
 /** Mean cross-entropy of logits that exist as one tensor [B·T, V]. */

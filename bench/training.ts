@@ -5,12 +5,11 @@
  */
 import { compileGraph, type Program } from "../compiler/mod.ts";
 import { stepScalars } from "../model/optimizer.ts";
-import { traceInit } from "../model/programs.ts";
 import type { DispatchTime, GpuDevice, LoadedProgram, StateStore } from "../runtime/mod.ts";
 import { profile } from "../runtime/mod.ts";
 import { batchOf, type StepCase } from "./cases.ts";
 import { chainFor, timeOnce } from "./measure.ts";
-import { layoutOf, type Recipe } from "./rungs.ts";
+import { type Recipe, traceRungInit } from "./rungs.ts";
 
 /** Seed of the parameters: the same numbers for every recipe. */
 const SEED = 1337;
@@ -46,7 +45,7 @@ export class TrainingRun {
   ): Promise<TrainingRun> {
     const states = device.createStates();
     try {
-      const graph = traceInit(shape, layoutOf(shape, recipe));
+      const graph = traceRungInit(shape, recipe);
       const init = await device.load(compileGraph(graph, device.capabilities, { name: "init" }), states);
       init.run({ scalars: { key: SEED } });
       await device.idle();
