@@ -1,6 +1,7 @@
 /**
- * Orders the works of a program: a list schedule that, among the works whose needs are met, takes the one that leaves the
- * least memory in use, and the earliest node among equals. A chunk of the loss is thus finished before the next begins.
+ * Orders the works of a program: list schedules from both ends that, among the works whose needs are met, prefer those
+ * that leave the least memory in use. The one whose peak is lowest wins. A chunk of the loss is thus finished before the
+ * next begins, and what the backward pass recomputes is computed just before it is read.
  *
  * @module
  */
@@ -34,55 +35,138 @@ export function trafficOf(kernel: KernelIR): Traffic {
   return { reads, writes: new Set(kernel.body.stores.map((store) => store.tensor)) };
 }
 
+/** From which end a schedule is built, and what it takes among the works that it may take. */
+interface Strategy {
+  /** From the first work to the last, or from the last to the first. */
+  readonly direction: "forward" | "reverse";
+  /**
+   * A work that adds at most this share of the largest root to the memory in use is taken at once, those that add least
+   * first; if there is none, the next in the graph's own order. With `Infinity` always the one that adds least.
+   */
+  readonly release: number;
+}
+
 /**
- * An execution order, as work ids.
+ * No one of them is best: forwards, a chunk of the loss is finished before the next begins only if nothing large is
+ * written first; backwards, values are computed as late as can be, just before their readers.
+ */
+const STRATEGIES: readonly Strategy[] = [
+  { direction: "forward", release: Infinity },
+  { direction: "forward", release: 1 / 1024 },
+  { direction: "reverse", release: 1 / 1024 },
+  { direction: "reverse", release: 1 / 32 },
+];
+
+/**
+ * An execution order, as work ids: of several schedules the one that needs the least memory.
  *
  * @throws {OrderCycle} when works wait for each other.
  */
 export function orderWorks(storage: Storage, traffic: readonly Traffic[]): number[] {
-  const { works, roots } = storage;
-  const isArena = (root: number) => roots[root].kind === "arena";
-  const waiting = works.map((work) => work.after.size);
-  const followers = works.map((): number[] => []);
-  for (const work of works) for (const before of work.after) followers[before].push(work.id);
-  const readersLeft = new Map<number, number>();
-  for (const { reads } of traffic) {
-    for (const root of reads) readersLeft.set(root, (readersLeft.get(root) ?? 0) + 1);
+  const problem = new Problem(storage, traffic);
+  let best: number[] = [];
+  let least = Infinity;
+  for (const strategy of STRATEGIES) {
+    const order = problem.schedule(strategy);
+    const peak = problem.peakOf(order);
+    if (peak < least) [best, least] = [order, peak];
   }
-  const allocated = new Set<number>();
-  const growth = (id: number): number => {
-    let bytes = 0;
-    for (const root of traffic[id].writes) {
-      if (isArena(root) && !allocated.has(root)) bytes += rootBytes(roots[root]);
+  return best;
+}
+
+/** Works to order, and what they hold. */
+class Problem {
+  readonly #before: readonly (readonly number[])[];
+  readonly #after: readonly number[][];
+  /** Intermediate values that a work reads or writes, as roots. */
+  readonly #touches: readonly (readonly number[])[];
+  readonly #bytes: readonly number[];
+  readonly #rank: readonly number[];
+
+  constructor({ works, roots }: Storage, private readonly traffic: readonly Traffic[]) {
+    this.#before = works.map((work) => [...work.after]);
+    this.#after = works.map(() => []);
+    for (const work of works) for (const id of work.after) this.#after[id].push(work.id);
+    this.#touches = traffic.map(({ reads, writes }) =>
+      [...new Set([...reads, ...writes])].filter((root) => roots[root].kind === "arena")
+    );
+    this.#bytes = roots.map(rootBytes);
+    this.#rank = works.map(firstNode);
+  }
+
+  /** A list schedule. */
+  schedule({ direction, release }: Strategy): number[] {
+    const isForward = direction === "forward";
+    const [waitsFor, followers] = isForward ? [this.#before, this.#after] : [this.#after, this.#before];
+    const waiting = waitsFor.map((others) => others.length);
+    const left = this.#users();
+    const alive = new Set<number>();
+    const growth = (id: number): number => {
+      let bytes = 0;
+      for (const root of this.#touches[id]) {
+        if (!alive.has(root)) bytes += this.#bytes[root];
+        if (left[root] === 1) bytes -= this.#bytes[root];
+      }
+      return bytes;
+    };
+    const most = release * this.#bytes.reduce((largest, bytes) => Math.max(largest, bytes), 1);
+    const ready = new Set(waiting.flatMap((count, id) => count === 0 ? [id] : []));
+    const order: number[] = [];
+    while (ready.size > 0) {
+      let best = -1;
+      let bestCost = Infinity;
+      for (const id of ready) {
+        const grown = growth(id);
+        const cost = grown > most ? Infinity : grown;
+        const isNext = isForward ? this.#rank[id] < this.#rank[best] : this.#rank[id] > this.#rank[best];
+        if (best < 0 || cost < bestCost || (cost === bestCost && isNext)) [best, bestCost] = [id, cost];
+      }
+      ready.delete(best);
+      order.push(best);
+      for (const root of this.#touches[best]) {
+        alive.add(root);
+        left[root]--;
+      }
+      for (const next of followers[best]) if (--waiting[next] === 0) ready.add(next);
     }
-    for (const root of traffic[id].reads) {
-      if (isArena(root) && readersLeft.get(root) === 1) bytes -= rootBytes(roots[root]);
+    if (order.length < waiting.length) {
+      const done = new Set(order);
+      throw new OrderCycle([...waiting.keys()].filter((id) => !done.has(id)));
     }
-    return bytes;
-  };
-  const rank = works.map((work) => firstNode(work));
-  const ready = new Set(works.filter((work) => waiting[work.id] === 0).map((work) => work.id));
-  const order: number[] = [];
-  while (ready.size > 0) {
-    let best = -1;
-    let bestGrowth = Infinity;
-    for (const id of ready) {
-      const bytes = growth(id);
-      if (bytes < bestGrowth || (bytes === bestGrowth && rank[id] < rank[best])) {
-        [best, bestGrowth] = [id, bytes];
+    return isForward ? order : order.reverse();
+  }
+
+  /** The most bytes of intermediate values at one work; a result takes the place of an equal operand that dies there. */
+  peakOf(order: readonly number[]): number {
+    const left = this.#users();
+    const seen = new Set<number>();
+    let alive = 0;
+    let peak = 0;
+    for (const id of order) {
+      const dying = this.#touches[id].filter((root) => left[root] === 1 && seen.has(root));
+      const freed = dying.map((root) => this.#bytes[root]);
+      let inPlace = 0;
+      for (const root of this.traffic[id].writes) {
+        if (seen.has(root) || !this.#touches[id].includes(root)) continue;
+        alive += this.#bytes[root];
+        const match = freed.indexOf(this.#bytes[root]);
+        if (match >= 0) inPlace += freed.splice(match, 1)[0];
+      }
+      peak = Math.max(peak, alive - inPlace);
+      for (const root of this.#touches[id]) {
+        seen.add(root);
+        if (--left[root] === 0) alive -= this.#bytes[root];
       }
     }
-    ready.delete(best);
-    order.push(best);
-    for (const root of traffic[best].writes) allocated.add(root);
-    for (const root of traffic[best].reads) readersLeft.set(root, readersLeft.get(root)! - 1);
-    for (const next of followers[best]) if (--waiting[next] === 0) ready.add(next);
+    return peak;
   }
-  if (order.length < works.length) {
-    const done = new Set(order);
-    throw new OrderCycle(works.filter((work) => !done.has(work.id)).map((work) => work.id));
+
+  /** How many works touch each root. */
+  #users(): number[] {
+    const users = this.#bytes.map(() => 0);
+    for (const roots of this.#touches) for (const root of roots) users[root]++;
+    return users;
   }
-  return order;
 }
 
 function firstNode(work: Work): number {
