@@ -13,6 +13,7 @@ import { DeviceError, GpuError, type GpuErrorKind, type GpuErrorPlace, oneLine }
 import { LoadedProgram } from "./execute.ts";
 import { DeviceMemory } from "./memory.ts";
 import { PipelineCache } from "./pipelines.ts";
+import type { Recorder } from "./recorder.ts";
 import { StateStore } from "./state.ts";
 import { probeSubgroupSize } from "./subgroups.ts";
 import { StagingPool } from "./transfer.ts";
@@ -82,6 +83,8 @@ export class GpuDevice {
    * must be given up, and in a Worker the Worker with it.
    */
   readonly failure: Promise<GpuError>;
+  /** Takes down what the device and this thread do, while a profile is made. */
+  recorder?: Recorder;
   /** Texts of kernels that have been loaded. */
   readonly #known = new Set<string>();
   #failed?: GpuError;

@@ -115,15 +115,16 @@ export class LoadedProgram {
    */
   run(inputs: RunInputs = {}): void {
     inputs.record?.check(this);
+    const { gpu, recorder } = this.device;
+    const recorded = recorder?.begin("encode and submit", { program: this.program.name });
     this.upload(inputs);
-    const { gpu } = this.device;
     gpu.pushErrorScope("validation");
     const encoder = gpu.createCommandEncoder({ label: this.program.name });
-    const pass = encoder.beginComputePass({ label: this.program.name });
-    encodeLaunches(pass, this.launches);
-    pass.end();
+    if (recorder) recorder.encodeRun(encoder, this);
+    else encodePass(encoder, this.program.name, this.launches);
     inputs.record?.copyInto(encoder, inputs.tag ?? 0);
     gpu.queue.submit([encoder.finish()]);
+    recorded?.();
     gpu.popErrorScope().then((error) => error && this.#fail(error), () => {});
   }
 
@@ -208,6 +209,18 @@ export class LoadedProgram {
     );
     this.device.reportError(error, place(this.program, refused?.launch ?? user));
   }
+}
+
+/** Records launches into one pass of their own. */
+export function encodePass(
+  encoder: GPUCommandEncoder,
+  label: string,
+  launches: readonly Launch[],
+  timestampWrites?: GPUComputePassTimestampWrites,
+): void {
+  const pass = encoder.beginComputePass({ label, timestampWrites });
+  encodeLaunches(pass, launches);
+  pass.end();
 }
 
 /** Records launches into a pass; state that does not change is not set again. */

@@ -6,6 +6,7 @@
  */
 import type { GpuDevice } from "./device.ts";
 import { PassTimer } from "./pass_timer.ts";
+import { hostTime } from "./trace_events.ts";
 
 /** One moment on both clocks. */
 export interface ClockReading {
@@ -23,11 +24,6 @@ const ROUNDS = 5;
 const NANOSECOND = 1e-6;
 /** Devices whose ticks differ by less than this share from nanoseconds count nanoseconds. */
 const TOLERANCE = 0.01;
-
-/** Milliseconds since 1970, comparable between the threads of a process. */
-export function hostTime(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** Reads both clocks. Waits until the device is idle, and blocks the thread for some milliseconds. */
 export async function readClocks(device: GpuDevice): Promise<ClockReading> {

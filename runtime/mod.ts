@@ -30,8 +30,26 @@ export { checkProgram } from "./limits.ts";
 export { DeviceMemory } from "./memory.ts";
 export { type KernelLayout, PipelineCache } from "./pipelines.ts";
 export { type DispatchTime, profile } from "./profile.ts";
+export { type QueueGap, type QueueUse, queueUse } from "./queue_use.ts";
+export {
+  DEVICE_THREAD,
+  type DeviceSpan,
+  type HostSpan,
+  Recorder,
+  type RecorderMode,
+  type Recording,
+} from "./recorder.ts";
 export { MetricsRing, type RingOptions, type RingRecord } from "./ring.ts";
 export { StateStore } from "./state.ts";
+export {
+  hostTime,
+  type Trace,
+  type TraceArgs,
+  type TraceCounter,
+  type TraceRow,
+  type TraceSpan,
+  traceText,
+} from "./trace_events.ts";
 export { type ReadRange, StagingPool } from "./transfer.ts";
 export { type TensorData } from "./values.ts";
 export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";

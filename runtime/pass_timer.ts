@@ -4,8 +4,8 @@
  * @module
  */
 import type { GpuDevice } from "./device.ts";
+import { hostTime } from "./trace_events.ts";
 import { download, type ReadRange } from "./transfer.ts";
-import { hostTime } from "./gpu_clock.ts";
 
 /** Queries of a set: WebGPU's limit. A pass takes two. */
 const QUERIES = 4096;

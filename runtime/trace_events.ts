@@ -5,6 +5,11 @@
  * @module
  */
 
+/** Milliseconds since 1970, comparable between the threads of a process. */
+export function hostTime(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /** Facts beside an event: the viewer shows them when the event is chosen. */
 export type TraceArgs = Readonly<Record<string, string | number>>;
 
@@ -56,7 +61,10 @@ export interface Trace {
 
 /** The text of the trace file: one event a line, times in microseconds from the first event on. */
 export function traceText({ rows, counters, facts }: Trace): string {
-  const starts = [...rows.flatMap(({ spans }) => spans.map(({ start }) => start)), ...counters.map(({ at }) => at)];
+  const starts = [
+    ...rows.flatMap(({ spans }) => spans.map(({ start }) => start)),
+    ...counters.map(({ at }) => at),
+  ];
   const origin = starts.reduce((least, start) => Math.min(least, start), Infinity);
   // Rounding both ends, and not start and length, keeps spans inside of those that they were inside of.
   const micros = (ms: number) => Math.round((ms - origin) * 1e6) / 1e3;

@@ -57,28 +57,45 @@ interface Piece {
 /**
  * Reads ranges of buffers, after everything that was submitted before. Blocks the thread until the queue is done.
  *
+ * @param whenIdle Called once, as soon as all values have been copied and the queue is empty. What it submits runs while
+ * Deno sleeps and the values come to the host, and does not change what is read.
  * @returns One array per range.
  * @throws {GpuError} when the device is lost or has failed.
  */
 export async function download(
   device: GpuDevice,
   ranges: readonly ReadRange[],
+  whenIdle: () => void = () => {},
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   device.throwIfFailed();
   const results = ranges.map(({ bytes }) => new Uint8Array(bytes));
-  for (const pieces of batches(ranges)) {
+  const all = batches(ranges);
+  if (all.length === 0) whenIdle();
+  for (const pieces of all) {
     const total = pieces.reduce((sum, piece) => sum + align4(piece.bytes), 0);
     const staging = device.staging.acquire(total);
     const encoder = device.gpu.createCommandEncoder({ label: "readback" });
     let at = 0;
-    for (const { range, start, bytes } of pieces) {
-      const { buffer, offset } = ranges[range];
-      encoder.copyBufferToBuffer(buffer, offset + start, staging, at, align4(bytes));
-      at += align4(bytes);
-    }
+    const copy = () => {
+      for (const { range, start, bytes } of pieces) {
+        const { buffer, offset } = ranges[range];
+        encoder.copyBufferToBuffer(buffer, offset + start, staging, at, align4(bytes));
+        at += align4(bytes);
+      }
+    };
+    if (device.recorder) device.recorder.encodeCopies(encoder, total, copy);
+    else copy();
     device.gpu.queue.submit([encoder.finish()]);
+    const waited = device.recorder?.begin("wait for the queue");
+    const mapping = staging.mapAsync(GPUMapMode.READ, 0, total);
+    waited?.();
+    mapping.catch(() => {}); // whoever fails in between, this promise is looked at only below
+    if (pieces === all.at(-1)) whenIdle();
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, total);
+      const slept = device.recorder?.begin("sleep of Deno's readback");
+      await mapping;
+      slept?.();
+      const copied = device.recorder?.begin("copy to the host");
       const mapped = new Uint8Array(staging.getMappedRange(0, total));
       at = 0;
       for (const { range, start, bytes } of pieces) {
@@ -86,6 +103,7 @@ export async function download(
         at += align4(bytes);
       }
       staging.unmap();
+      copied?.();
     } catch (problem) {
       // The device's own report, which says more, is delivered as an event of its own.
       await new Promise((resolve) => setTimeout(resolve, 0));
