@@ -13,7 +13,13 @@ import { PRECISION_RUNG, type Rung } from "./rungs.ts";
 import { TrainingRun } from "./training.ts";
 
 /** Steps whose losses are recorded before anything is timed; the first of them pays for the driver's compiling. */
-export const LOSS_STEPS = 4;
+export const LOSS_STEPS = 3;
+
+/** A rung whose step takes longer, in milliseconds, is visited in a few rounds only. */
+const SLOW_MS = 2000;
+const SLOW_ROUNDS = 3;
+/** Measurements of each of two rungs, in turn, that decide which precision the ladder goes on with. */
+const DUEL_ROUNDS = 3;
 
 /** One rung's figures. What could not be measured says why in `note`. */
 export interface RungResult {
@@ -66,6 +72,8 @@ interface Climber {
   /** Milliseconds that a step took before the rounds. */
   readonly about: number;
   run?: TrainingRun;
+  /** What went wrong when it was timed; it is out of the race then. */
+  failure?: string;
 }
 
 /** A rung in work: measured, or out of the race. */
@@ -82,13 +90,23 @@ export async function climbLadder(
   const climbers: Climber[] = [];
   let held = 0;
   let precision: Rung["recipe"]["precision"] = "f32";
+  const visitOne = async (climber: Climber) => {
+    if (climber.failure !== undefined) return;
+    try {
+      await visit(device, shape, climber);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      climber.failure = error.message;
+    }
+    if (held > keepBytes || climber.failure !== undefined) release(climber);
+  };
   try {
     for (const { name, title, recipe } of rungs) {
       progress(`${shape.name}: ${title}`);
       const rung = { name, title, recipe: name === PRECISION_RUNG ? recipe : { ...recipe, precision } };
       const entry = await prepare(device, shape, rung, climbers, options);
       entries.push(entry);
-      if (name === PRECISION_RUNG) precision = fasterPrecision(climbers.at(-1), entry);
+      if (name === PRECISION_RUNG) precision = await fasterPrecision(visitOne, climbers.at(-1), entry);
       if (!("climber" in entry) || entry.same !== undefined) continue;
       climbers.push(entry.climber);
       held += entry.climber.program.memory.peakBytes;
@@ -97,8 +115,8 @@ export async function climbLadder(
     for (let round = 0; round < rounds; round++) {
       progress(`${shape.name}: round ${round + 1} of ${rounds}`);
       for (const climber of climbers) {
-        await visit(device, shape, climber);
-        if (held > keepBytes) release(climber);
+        if (round >= SLOW_ROUNDS && climber.about > SLOW_MS) continue;
+        await visitOne(climber);
       }
     }
   } finally {
@@ -109,9 +127,22 @@ export async function climbLadder(
   );
 }
 
-/** The precision of the rung that was quicker before the rounds began. */
-function fasterPrecision(below: Climber | undefined, entry: Entry): Rung["recipe"]["precision"] {
-  return "climber" in entry && (!below || entry.climber.about < below.about) ? "f16" : "f32";
+/** The precision of the quicker one of two rungs, in the best of a few steps in turn. */
+async function fasterPrecision(
+  visitOne: (climber: Climber) => Promise<void>,
+  below: Climber | undefined,
+  entry: Entry,
+): Promise<Rung["recipe"]["precision"]> {
+  if (!("climber" in entry)) return "f32";
+  if (!below) return "f16";
+  const rivals = [below, entry.climber];
+  for (let round = 0; round < DUEL_ROUNDS; round++) {
+    for (const rival of rivals) await visitOne(rival);
+  }
+  const [f32, f16] = rivals.map(({ times }) => Math.min(Infinity, ...times));
+  // What was measured before the rounds is not a part of them.
+  for (const { times } of rivals) times.length = 0;
+  return f16 < f32 ? "f16" : "f32";
 }
 
 /** Compiles a rung, loads it and trains its first steps. */
@@ -134,7 +165,7 @@ async function prepare(
     const compiled = await compileStep(device, shape, rung, tuneMs);
     program = compiled.program;
     const same = others.find((other) => isSame(other.program, program!));
-    if (same) return { climber: { ...same, rung }, same: same.rung.name };
+    if (same) return { climber: { ...same, rung, note: compiled.tuning }, same: same.rung.name };
     const { peakBytes } = program.memory;
     if (peakBytes > budgetBytes) {
       return out("too large", `needs ${gib(peakBytes)}, there are ${gib(budgetBytes)}`, program);
@@ -196,7 +227,10 @@ function planOf({ dispatches, kernels, memory }: Program) {
 
 function resultOf(shape: StepCase, climber: Climber, same?: string): RungResult {
   const { rung, program, compileMs, losses, times } = climber;
-  const note = same === undefined ? climber.note : `the same program as ${same}`;
+  const note = [same && `the same program as ${same}`, climber.note].filter(Boolean).join("; ") || undefined;
+  if (climber.failure !== undefined) {
+    return { ...identityOf(rung), status: "failed", note: climber.failure, ...planOf(program), losses };
+  }
   const ms = spreadOf(times);
   return {
     ...identityOf(rung),

@@ -1,5 +1,6 @@
 /**
- * The ladder as a picture: a bar for each rung, as long as its step takes, in SVG that reads in light and in dark.
+ * The ladder as a picture: a bar for each rung on a logarithmic axis of milliseconds, since the first rungs are tens of
+ * times slower than the last; in SVG that reads in light and in dark.
  *
  * @module
  */
@@ -11,7 +12,7 @@ const LABELS = 250;
 const FIGURES = 190;
 const ROW = 30;
 const BAR = 18;
-const HEAD = 58;
+const HEAD = 78;
 const GAP = 26;
 const MARGIN = 20;
 
@@ -24,6 +25,7 @@ const STYLE = `
   text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: var(--ink); }
   .title { font-size: 16px; font-weight: 600; }
   .faint { fill: var(--faint); }
+  .tick { font-size: 11px; text-anchor: middle; }
   .figure { font-variant-numeric: tabular-nums; }
   .paper { fill: var(--paper); }
   .bar { fill: var(--bar); }
@@ -53,22 +55,27 @@ function drawLadder(
   subtitle: string,
   top: number,
 ): string {
-  const longest = Math.max(...rungs.map(({ ms }) => ms?.max ?? 0), 1e-9);
-  const scale = (WIDTH - LABELS - FIGURES - 2 * MARGIN) / longest;
+  const axis = axisOf(rungs.flatMap(({ ms }) => ms ? [ms.min, ms.max] : []));
   const left = MARGIN + LABELS;
+  const at = (ms: number) => left + axis.position(ms) * (WIDTH - LABELS - FIGURES - 2 * MARGIN);
   const first = rungs.find(({ ms }) => ms);
   const million = (parameters / 1e6).toFixed(parameters < 1e7 ? 1 : 0);
+  const title = `${name}: a training step of ${tokens.toLocaleString("en")} tokens, ${million} M parameters`;
+  const bottom = top + HEAD + rungs.length * ROW - 4;
   const lines = [
+    text(MARGIN, top + 16, "title", title),
     text(
       MARGIN,
-      top + 16,
-      "title",
-      `${name}: a training step of ${tokens.toLocaleString("en")} tokens, ${million} M parameters`,
+      top + 36,
+      "faint",
+      `${subtitle}. Milliseconds, logarithmic; medians, thin lines from minimum to maximum`,
     ),
-    text(MARGIN, top + 36, "faint", subtitle),
-    `<line class="rule" x1="${left}" x2="${left}" y1="${top + HEAD - 6}" y2="${
-      top + HEAD + rungs.length * ROW - 4
-    }"/>`,
+    ...axis.ticks.flatMap((ms) => [
+      `<line class="rule" x1="${at(ms).toFixed(1)}" x2="${at(ms).toFixed(1)}" y1="${
+        top + HEAD - 6
+      }" y2="${bottom}"/>`,
+      text(at(ms), top + HEAD - 12, "faint tick", ms.toLocaleString("en")),
+    ]),
   ];
   rungs.forEach((rung, i) => {
     const middle = top + HEAD + i * ROW + BAR / 2;
@@ -78,22 +85,41 @@ function drawLadder(
       return;
     }
     const { min, median, max } = rung.ms;
-    const length = Math.max(1.5, median * scale);
+    const length = Math.max(1.5, at(median) - left);
     lines.push(
       `<rect class="bar" x="${left}" y="${middle - BAR / 2}" width="${
         length.toFixed(1)
       }" height="${BAR}" rx="2"/>`,
-      `<line class="whisker" x1="${(left + min * scale).toFixed(1)}" x2="${
-        (left + max * scale).toFixed(1)
+      `<line class="whisker" x1="${at(min).toFixed(1)}" x2="${
+        at(max).toFixed(1)
       }" y1="${middle}" y2="${middle}"/>`,
     );
     const times = factor(first, rung)!;
-    const gain = rung === first ? "" : `  ${times.toFixed(times < 10 ? 2 : 1)} ×`;
-    const note = rung.status === "same" ? " (same program)" : rung.dtype === "f32" ? "" : ` ${rung.dtype}`;
-    const end = Math.max(length, max * scale);
-    lines.push(text(left + end + 8, middle + 4.5, "figure", `${milliseconds(median)} ms${gain}${note}`));
+    const notes = [
+      `${milliseconds(median)} ms`,
+      ...(rung === first ? [] : [`${times.toFixed(times < 10 ? 2 : 1)} ×`]),
+      ...(rung.dtype === "f32" ? [] : [rung.dtype]),
+      ...(rung.status === "same" ? ["same program"] : []),
+    ];
+    lines.push(text(at(max) + 8, middle + 4.5, "figure", notes.join(" · ")));
   });
   return lines.join("\n");
+}
+
+/** A logarithmic axis around some times, with ticks at 1, 2 and 5 times powers of ten. */
+export function axisOf(times: readonly number[]): { ticks: number[]; position: (ms: number) => number } {
+  if (times.length === 0) return { ticks: [], position: () => 0 };
+  const [lowest, highest] = [Math.min(...times), Math.max(...times)];
+  const low = Math.floor(Math.log10(lowest) - 0.15);
+  const steps: number[] = [];
+  for (let power = low; power <= Math.ceil(Math.log10(highest)); power++) {
+    steps.push(...[1, 2, 5].map((digit) => digit * 10 ** power));
+  }
+  // The axis begins at the last tick that leaves the shortest bar a length.
+  const start = steps.findLast((tick) => tick <= lowest / 1.4) ?? steps[0];
+  const ticks = steps.filter((tick) => tick >= start && tick <= highest);
+  const span = Math.log(Math.max(highest, start * 2) / start);
+  return { ticks, position: (ms) => Math.log(ms / start) / span };
 }
 
 function text(x: number, y: number, style: string, content: string): string {
