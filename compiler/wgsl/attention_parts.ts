@@ -74,6 +74,7 @@ export function rolesOf(kind: AttentionKind, shape: AttentionShape): Roles {
 export function emitRowTile(
   w: Writer,
   shape: AttentionShape,
+  hooks: AttentionHooks,
   roles: Roles,
   tileRows: number,
   target: Capabilities,
@@ -87,6 +88,7 @@ export function emitRowTile(
   w.line(
     `let rowStart = ${roles.sees === "upTo" ? `(${tiles - 1}u - ${inBatch})` : inBatch} * ${tileRows}u;`,
   );
+  hooks.begin?.(w, "batch");
   return grid;
 }
 

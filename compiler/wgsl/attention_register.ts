@@ -146,10 +146,10 @@ class InvocationTile {
   }
 
   emit(target: Capabilities, results: readonly AttentionResult[], parts: Parts): AttentionKernel {
-    const { w, roles, shape, eachRow, eachQuad } = this;
+    const { w, roles, shape, hooks, eachRow, eachQuad } = this;
     const { rows, invocations } = this.schedule;
     w.line(`// ${rows} rows an invocation, ${COLUMNS} columns at a time.`);
-    const workgroups = emitRowTile(w, shape, roles, rows * invocations, target);
+    const workgroups = emitRowTile(w, shape, hooks, roles, rows * invocations, target);
     w.line(`let first = rowStart + localIndex * ${rows}u;`);
     if (roles.rows % (rows * invocations) !== 0) w.line(`if (first >= ${roles.rows}u) { return; }`);
     const partial = roles.rows % rows !== 0;

@@ -29,7 +29,7 @@ export function emitSubgroupForward(
   const tiles = new LaneTiles(w, shape, schedule, hooks, roles);
   const { rows, columns, perLane, eachRow } = tiles;
   w.line(`// Tile of a subgroup: ${rows} queries, ${columns} keys at a time, ${perLane} a lane.`);
-  const workgroups = emitRowTile(w, shape, roles, rows, target);
+  const workgroups = emitRowTile(w, shape, hooks, roles, rows, target);
   const spread = tiles.spreadRows();
   for (const r of eachRow) {
     w.line(`var top_${r} = ${MASKED};`);

@@ -28,7 +28,7 @@ export function emitSubgroupGradient(
   const tiles = new LaneTiles(w, shape, schedule, hooks, roles);
   const { rows, columns, lanes } = tiles;
   w.line(`// Tile of a subgroup: ${rows} rows, ${columns} columns at a time, ${tiles.perLane} a lane.`);
-  const workgroups = emitRowTile(w, shape, roles, rows, target);
+  const workgroups = emitRowTile(w, shape, hooks, roles, rows, target);
   const spread = tiles.spreadRows();
   const withScores = results.dq || results.dk;
   tiles.emitChannel();

@@ -50,6 +50,8 @@ export type AttentionResult = "o" | "dq" | "dk" | "dv";
  * Hooks may append statements to `w` before returning their expression.
  */
 export interface AttentionHooks {
+  /** Called once, outside of all loops, where `batch` names the problem: to name what hooks compute from it alone. */
+  begin?(w: Writer, batch: string): void;
   /** `vec4<f32>` of an operand at (batch, row, col..col+3). */
   load(w: Writer, operand: AttentionOperand, at: AttentionPosition): string;
   /** `f32` of the rows' logarithmic sums, or of `delta[i] = dot(dO[i], o[i])`. Only gradients read them. */

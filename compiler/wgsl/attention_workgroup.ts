@@ -87,11 +87,11 @@ export class GroupTiles {
 
   /** Emits the places of the workgroup and of the invocation. */
   begin(target: Capabilities): readonly [number, number, number] {
-    const { w, shape, roles, schedule, eachRow, eachQuad, row } = this;
+    const { w, shape, hooks, roles, schedule, eachRow, eachQuad, row } = this;
     const { rows, groupRows, groupCols } = schedule;
     w.line(`// Tile of the workgroup: ${this.tileRows} rows, ${this.tileColumns} columns at a time, staged;`);
     w.line(`// of an invocation: ${rows} x ${PER_INVOCATION}.`);
-    const workgroups = emitRowTile(w, shape, roles, this.tileRows, target);
+    const workgroups = emitRowTile(w, shape, hooks, roles, this.tileRows, target);
     w.line(`let localRow = localIndex / ${groupCols}u;`);
     w.line(`let localCol = localIndex % ${groupCols}u;`);
     for (const r of eachRow) w.line(`let row_${r} = ${plus("localRow", r * groupRows)};`);

@@ -8,7 +8,13 @@ import type { Capabilities } from "../capabilities.ts";
 import { checkTile, operandsOf, OwnOperand } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { RegisterSchedule } from "./matmul_schedule.ts";
-import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTileInLoop } from "./matmul_tile.ts";
+import {
+  ColumnSums,
+  declareAccumulators,
+  emitDepthLoop,
+  multiplyAdd,
+  storeTileInLoop,
+} from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -42,11 +48,15 @@ export function emitRegisterMatmul(
   const bLoads = new OwnOperand(w, b, "col", cols, tileCols);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
+  const stores = "rowTile == 0u && local.y == 0u";
+  const sums = new ColumnSums(w, hooks, { colQuads: size.colQuads, tileCols, stores });
   const depthIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const aFragment = aLoads.load(w, k, depths);
     const bFragment = bLoads.load(w, k, depths);
     multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 4);
+    sums.add(w, bFragment, depths);
   });
+  sums.store(w, shape);
   const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {
     declarations: "",

@@ -19,7 +19,13 @@ import {
 } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { SubgroupSchedule } from "./matmul_schedule.ts";
-import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTileInLoop } from "./matmul_tile.ts";
+import {
+  ColumnSums,
+  declareAccumulators,
+  emitDepthLoop,
+  multiplyAdd,
+  storeTileInLoop,
+} from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -60,12 +66,16 @@ export function emitSubgroupMatmul(
   const spreadLoads = new SpreadOperand(w, spread, alongCols ? "row" : "col", shared, lanes, depthStep);
   const size = alongCols ? { rows: shared, colQuads: perLane / 4 } : { rows: perLane, colQuads: shared / 4 };
   declareAccumulators(w, size.rows, size.colQuads);
+  const stores = `rowTile == 0u${alongCols ? "" : " && lane == 0u"}`;
+  const sums = new ColumnSums(w, hooks, { colQuads: size.colQuads, tileCols, stores });
   const depthIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const spreadFragment = spreadLoads.load(w, k, depths);
     const ownFragment = ownLoads.load(w, k, depths);
     const [aFragment, bFragment] = alongCols ? [spreadFragment, ownFragment] : [ownFragment, spreadFragment];
     multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 4);
+    sums.add(w, bFragment, depths);
   });
+  sums.store(w, shape);
   const storeIterations = storeTileInLoop(w, shape, hooks, { tileRows, tileCols, ...size });
   return {
     declarations: "",

@@ -76,6 +76,55 @@ export function multiplyAdd(
   }
 }
 
+/** Which invocations hold the sums of B's columns, and which columns. */
+interface ColumnOwners {
+  readonly colQuads: number;
+  /** Columns after which tiles repeat. */
+  readonly tileCols: number;
+  /** Where each sum is stored once, as a WGSL condition. */
+  readonly stores: string;
+  /** Where the sums are added up; everywhere unless given, which is cheaper than a branch in a short loop. */
+  readonly adds?: string;
+  /** Offset of a quad of columns; 4 unless given. */
+  colOffset?(quad: number): number;
+}
+
+/** The by-product of a product: the sums of B's columns, which every row of tiles could compute and the first one stores. */
+export class ColumnSums {
+  constructor(w: Writer, private readonly hooks: TileHooks, private readonly owners: ColumnOwners) {
+    if (!hooks.storeColumnSums) return;
+    for (let quad = 0; quad < owners.colQuads; quad++) w.line(`var columns_${quad} = vec4<f32>();`);
+  }
+
+  /** Adds what one step holds of B; its registers must have been named before. */
+  add(w: Writer, b: Fragment, depths: number): void {
+    if (!this.hooks.storeColumnSums) return;
+    const { adds, colQuads } = this.owners;
+    const sum = () => {
+      for (let quad = 0; quad < colQuads; quad++) {
+        const terms = Array.from({ length: depths }, (_, depth) => b.quad(w, quad, depth));
+        w.line(`columns_${quad} += ${terms.join(" + ")};`);
+      }
+    };
+    if (adds) w.block(`if (${adds})`, sum);
+    else sum();
+  }
+
+  /** Stores the sums. */
+  store(w: Writer, shape: MatmulShape): void {
+    const { hooks, owners } = this;
+    if (!hooks.storeColumnSums) return;
+    w.block(`if (${owners.stores})`, () => {
+      for (let quad = 0; quad < owners.colQuads; quad++) {
+        const col = plus("col", owners.colOffset?.(quad) ?? 4 * quad);
+        guarded(w, [inside(col, shape.cols, owners.tileCols)], () => {
+          hooks.storeColumnSums!(w, { batch: "batch", col }, `columns_${quad}`);
+        });
+      }
+    });
+  }
+}
+
 /** Where an invocation's own elements of the result lie, relative to the names `row` and `col`. */
 export interface OwnTile {
   /** Rows and columns after which tiles repeat: the workgroup's or the subgroup's. */

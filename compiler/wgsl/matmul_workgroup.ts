@@ -10,7 +10,7 @@ import { LimitError } from "../errors.ts";
 import { clampOuter, Fragment, type Operand, operandsOf, plus } from "./matmul_fragment.ts";
 import { emitTileIndex } from "./matmul_grid.ts";
 import type { WorkgroupSchedule } from "./matmul_schedule.ts";
-import { declareAccumulators, emitDepthLoop, multiplyAdd, storeTile } from "./matmul_tile.ts";
+import { ColumnSums, declareAccumulators, emitDepthLoop, multiplyAdd, storeTile } from "./matmul_tile.ts";
 import type { MatmulShape, TileHooks, TileKernel } from "./tile.ts";
 import { Writer } from "./writer.ts";
 
@@ -55,6 +55,16 @@ export function emitWorkgroupMatmul(
   w.line(`let tileCol = colTile * ${tileCols}u;`);
   const size = { rows, colQuads: cols / 4 };
   declareAccumulators(w, rows, size.colQuads);
+  const colOffset = (quad: number) => quad * 4 * groupCols;
+  // The sums cost an eighth of an invocation's tile of eight rows, so only the invocations that store them add them up.
+  const first = "rowTile == 0u && localRow == 0u";
+  const sums = new ColumnSums(w, hooks, {
+    colQuads: size.colQuads,
+    tileCols,
+    stores: first,
+    adds: first,
+    colOffset,
+  });
   const loopIterations = emitDepthLoop(w, shape.depth, depthStep, (k, depths) => {
     const aItems = aTile.stage(w, k, depths, 0);
     bTile.stage(w, k, depths, aItems);
@@ -62,17 +72,19 @@ export function emitWorkgroupMatmul(
     const aFragment = aTile.fragment("localRow", groupRows);
     const bFragment = bTile.fragment("localCol", groupCols);
     multiplyAdd(w, aFragment, bFragment, { ...size, depths }, 1);
+    sums.add(w, bFragment, depths);
     w.line("workgroupBarrier();");
   });
   w.line("let row = tileRow + localRow * 4u;");
   w.line("let col = tileCol + localCol * 4u;");
+  sums.store(w, shape);
   storeTile(
     w,
     shape,
     hooks,
     { tileRows, tileCols, ...size },
     (row) => (row >> 2) * 4 * groupRows + (row & 3),
-    (quad) => quad * 4 * groupCols,
+    colOffset,
   );
   return {
     declarations: aTile.declaration(depthStep) + bTile.declaration(depthStep),

@@ -94,20 +94,34 @@ function emitProduct(
     return lanes === 4 ? text : splat(text, 4, "f32");
   };
   const { a, b } = kernel.operands;
-  const result = kernel.body.instructions.findIndex((instruction) => instruction.kind === "result");
+  const resultOf = (isSum: boolean) =>
+    kernel.body.instructions.findIndex((instruction) =>
+      instruction.kind === "result" && (instruction.op === "sum") === isSum
+    );
+  const [result, sums] = [resultOf(false), resultOf(true)];
   if (result < 0) throw new InternalError("a product's epilogue does not use the product");
+  const stores = kernel.body.stores.filter((store) => store.value !== sums);
+  const emitterAt = (at: Record<string, string>) => {
+    const limit = shape.cols % 4 === 0 ? {} : { limit: shape.cols };
+    return new Emitter({ body: kernel.body, slots, vector: "n", names: namesOf(at), ...limit });
+  };
   return emitMatmul(shape, schedule, {
     loadA: (w, { batch, row, depth }) =>
       load(a, shape.aContiguous === "depth" ? "k" : "m", { z: batch, m: row, k: depth })(w),
     loadB: (w, { batch, col, depth }) =>
       load(b, shape.bContiguous === "depth" ? "k" : "n", { z: batch, n: col, k: depth })(w),
     store: (w, { batch, row, col }, value) => {
-      const names = namesOf({ z: batch, m: row, n: col });
-      const limit = shape.cols % 4 === 0 ? {} : { limit: shape.cols };
-      const emitter = new Emitter({ body: kernel.body, slots, vector: "n", names, ...limit });
+      const emitter = emitterAt({ z: batch, m: row, n: col });
       emitter.define(result, { text: value, lanes: 4 });
-      storeAll(w, emitter, kernel.body.stores);
+      storeAll(w, emitter, stores);
     },
+    ...(sums < 0 ? {} : {
+      storeColumnSums: (w, { batch, col }, value) => {
+        const emitter = emitterAt({ z: batch, n: col });
+        emitter.define(sums, { text: value, lanes: 4 });
+        storeAll(w, emitter, kernel.body.stores.filter((store) => store.value === sums));
+      },
+    }),
   }, target);
 }
 

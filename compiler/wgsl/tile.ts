@@ -42,6 +42,11 @@ export interface TileHooks {
   loadB(w: Writer, at: Pick<TilePosition, "batch" | "col" | "depth">): string;
   /** Stores the `vec4<f32>` expression `value` at (batch, row, col..col+3). */
   store(w: Writer, at: Pick<TilePosition, "batch" | "row" | "col">, value: string): void;
+  /**
+   * Stores the `vec4<f32>` expression `value`, the sums over all depths of B, at (batch, col..col+3). Absent where nobody
+   * wants them.
+   */
+  storeColumnSums?(w: Writer, at: Pick<TilePosition, "batch" | "col">, value: string): void;
 }
 
 /** What a template produces; its statements may use the builtins named in `BUILTINS` of `wgsl/module.ts`. */
