@@ -12,6 +12,7 @@
 import { attentionKey } from "./attention.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { cheapInMatmul, cheapToRecompute, isSmallRead, MAX_PROLOGUE_LOADS } from "./cost.ts";
+import { columnSumPartners } from "./column_sums.ts";
 import { bytesPerElement } from "./dtype.ts";
 import {
   type Boundary,
@@ -66,6 +67,7 @@ class Fuser {
       if (!loops || !this.#join(node)) this.#start(node);
     }
     if (!loops) return;
+    this.#joinColumnSums();
     this.#recompute();
     this.#mergeSiblings();
     // Groups that this loop adds are shorter than the one that they come from, and are visited in turn.
@@ -141,7 +143,7 @@ class Fuser {
 
   /** Adds a node to the kernel that computes it as a by-product, if there is one; otherwise remembers its own. */
   #joinAttention(node: Node): boolean {
-    const key = attentionKey(node);
+    const key = attentionKey(node) + (isRecomputed(node) ? " again" : "");
     const known = this.#attention.get(key);
     if (known === undefined) {
       this.#attention.set(key, this.#groups.length);
@@ -174,6 +176,19 @@ class Fuser {
     return false;
   }
 
+  /** Gives column sums to the product that reads the same matrix, unless it needs what they lead to. */
+  #joinColumnSums(): void {
+    if (!this.#mayJoinTemplate("matmul")) return;
+    for (const [sum, product] of columnSumPartners(this.graph)) {
+      const [from, into] = [this.#groups[this.#groupOf[sum]], this.#groups[this.#groupOf[product.id]]];
+      if (!from || !into || from.nodes.length > 1 || into.anchor !== product.id) continue;
+      if (this.#dependsOn(into.id, from.id) || this.#tooManyBindings([...into.nodes, sum])) continue;
+      into.nodes = [...into.nodes, sum].sort((a, b) => a - b);
+      this.#groupOf[sum] = into.id;
+      this.#groups[from.id] = undefined;
+    }
+  }
+
   #take(group: Group, node: Node): void {
     if (OPS[node.op].class === "reduce" && group.kind === "pointwise") {
       Object.assign(group, reductionDomain(this.graph, node), { kind: "row" });
@@ -185,6 +200,7 @@ class Fuser {
   /** Why `node` cannot be computed in `group`'s kernel, or undefined when it can. */
   #refusal(node: Node, group: Group, reads: readonly Read[]): string | undefined {
     const isReduce = OPS[node.op].class === "reduce";
+    if (this.#areApart([node.id], group.nodes)) return "computed again for the backward pass, and not before";
     if (group.kind === "indexed" || group.kind === "attention" || group.kind === "concat") {
       return `${group.kind} kernels take no epilogue`;
     }
@@ -293,10 +309,18 @@ class Fuser {
     return false;
   }
 
+  /** True when one kernel for both would compute in the forward pass what is to be recomputed in the backward pass. */
+  #areApart(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+    const isAgain = (ids: readonly NodeId[]) => ids.some((id) => isRecomputed(this.graph.nodes[id]));
+    if (isAgain(a) === isAgain(b)) return false;
+    return [...a, ...b].some((id) => this.graph.nodes[id].origin.phase === "forward");
+  }
+
   /** Moves all nodes of group `from` into group `into`, if one kernel can compute both. */
   #mergeInto(from: number, into: number): void {
     const a = this.#groups[from]!;
     const b = this.#groups[into]!;
+    if (this.#areApart(a.nodes, b.nodes)) return;
     const loops = ["pointwise", "row"];
     if (!loops.includes(a.kind) || !loops.includes(b.kind)) return;
     const kind = a.kind === "row" || b.kind === "row" ? "row" : "pointwise";
@@ -346,6 +370,7 @@ class Fuser {
   #mergePair(first: number, second: number): void {
     const [a, b] = [this.#groups[first], this.#groups[second]];
     if (!a || !b || a.kind !== b.kind || a.parallel !== b.parallel || a.reduced !== b.reduced) return;
+    if (this.#areApart(a.nodes, b.nodes)) return;
     if (this.#dependsOn(first, second) || this.#dependsOn(second, first)) return;
     const nodes = [...a.nodes, ...b.nodes].sort((x, y) => x - y);
     if (this.#tooLarge(nodes, a.kind, a.reduced)) return;
@@ -478,9 +503,11 @@ class Fuser {
       const inner = kind === "matmul" || kind === "attention";
       if (inner ? !cheapInMatmul(cost, leaves.length) : !cheapToRecompute(cost)) return;
       if (big.length > MAX_PROLOGUE_LOADS) return;
-      const known = new Set(nodes.flatMap((id) => this.#readsOf(id).map((read) => read.tensor)));
+      const reads = nodes.flatMap((id) => this.#readsOf(id));
+      const known = new Set(reads.map((read) => read.tensor));
       for (const { tensor, span } of big) {
-        if (!known.has(tensor)) {
+        // Another part of the same tensor (a bias beside the weight) is not what is read here.
+        if (!reads.some((read) => read.tensor === tensor && covers(read.span, span))) {
           extra += (span[1] - span[0] + 1) * bytesPerElement(this.graph.nodes[tensor].dtype);
         }
       }
@@ -515,6 +542,15 @@ class Fuser {
   }
 }
 
+/** True when the first range of elements holds the second. */
+function covers([low, high]: Read["span"], [first, last]: Read["span"]): boolean {
+  return low <= first && last <= high;
+}
+
 function byteSize(node: Node): number {
   return sizeOf(node.shape) * bytesPerElement(node.dtype);
+}
+
+function isRecomputed({ origin }: Node): boolean {
+  return origin.recomputes !== undefined;
 }

@@ -21,6 +21,7 @@ import {
 import { Body, type ValueId } from "./kernel.ts";
 import { elementPosition, type Locate, Lowering } from "./lower.ts";
 import { matmulOperands, matmulPosition, matmulSizes } from "./reads.ts";
+import { OPS } from "./ops/mod.ts";
 import type { Home, Storage, Work } from "./storage.ts";
 
 /** A value that a template reads for itself, with its own body. */
@@ -107,6 +108,10 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
     const size = sizeOf(node.shape);
     if (kind === "attention") {
       storeResult(body, node, attentionPosition(graph, node), homes);
+      continue;
+    }
+    if (kind === "matmul" && OPS[node.op].class === "reduce") {
+      storeResult(body, node, unravel(variable("n", size), node.shape), homes);
       continue;
     }
     const position = kind === "matmul"

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Capabilities } from "./capabilities.ts";
+import { columnSumPartners } from "./column_sums.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { type Graph, GraphBuilder, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { isRowReduction, reducedAxes, reductionDomain } from "./lower.ts";
@@ -13,7 +14,7 @@ import { isRowReduction, reducedAxes, reductionDomain } from "./lower.ts";
 /** Elements that one invocation reduces in a stage. */
 const STAGE_LENGTH = 4096;
 /** Rows that keep a target busy without splitting, and invocations of four columns that do. */
-const BUSY = { software: { rows: 64, columns: 512 }, gpu: { rows: 1024, columns: 4096 } };
+const BUSY = { software: { rows: 64, columns: 32 }, gpu: { rows: 1024, columns: 4096 } };
 /** Shorter reductions are left alone whatever their parallelism: rows are contiguous, columns are not. */
 const SHORT = { rows: 1024, columns: 128 };
 /** How often one kernel may walk a row: the loss does for a maximum, two sums, and to store the gradient. */
@@ -32,7 +33,12 @@ class Splitter {
   readonly #builder = new GraphBuilder();
   readonly #moved: NodeId[] = [];
 
-  constructor(readonly graph: Graph, readonly target: Capabilities) {}
+  /** Sums that a product will compute beside itself. */
+  readonly #byProducts: ReadonlyMap<NodeId, Node>;
+
+  constructor(readonly graph: Graph, readonly target: Capabilities) {
+    this.#byProducts = columnSumPartners(graph);
+  }
 
   run(): Graph {
     for (const node of this.graph.nodes) {
@@ -60,6 +66,8 @@ class Splitter {
   #reduction(node: Node, input: NodeId): NodeId | undefined {
     const source = this.graph.nodes[node.inputs[0]];
     const { parallel, reduced } = reductionDomain(this.graph, node);
+    const product = this.#byProducts.get(node.id);
+    if (product && this.#windowsOfDepth(product) === undefined) return undefined;
     const busy = this.target.software ? BUSY.software : BUSY.gpu;
     if (isRowReduction(this.graph, node)) {
       const tooLong = reduced / 4 > this.target.maxLoopIterations / ROW_WALKS;
@@ -194,11 +202,8 @@ class Splitter {
     return this.#builder.add("broadcast", [ones], { shape });
   }
 
-  /**
-   * Windows along rows or columns cannot help an operand whose outermost axis is the summed one, nor a sum too long for
-   * the loop over it: split the sum.
-   */
-  #product(node: Node, [a, b]: readonly NodeId[]): NodeId | undefined {
+  /** The depth of a product that must be summed in pieces, and of each piece. */
+  #windowsOfDepth(node: Node): { depth: number; size: number } | undefined {
     const rank = node.shape.length;
     const [left, right] = node.inputs.map((input) => this.graph.nodes[input]);
     const batch = sizeOf(node.shape.slice(0, -2));
@@ -207,7 +212,19 @@ class Splitter {
     const depth = left.shape[node.attrs.transA ? rank - 2 : rank - 1];
     const deepest = DEPTHS_PER_ITERATION * this.target.maxLoopIterations;
     if (bytes <= this.target.maxBindingBytes && depth <= deepest) return undefined;
-    const size = Math.min(windowLength(depth, bytes, this.target.maxBindingBytes), deepest);
+    return { depth, size: Math.min(windowLength(depth, bytes, this.target.maxBindingBytes), deepest) };
+  }
+
+  /**
+   * Windows along rows or columns cannot help an operand whose outermost axis is the summed one, nor a sum too long for
+   * the loop over it: split the sum.
+   */
+  #product(node: Node, [a, b]: readonly NodeId[]): NodeId | undefined {
+    const windows = this.#windowsOfDepth(node);
+    if (!windows) return undefined;
+    const { depth, size } = windows;
+    const rank = node.shape.length;
+    const [left, right] = node.inputs.map((input) => this.graph.nodes[input]);
     let total: NodeId | undefined;
     for (let start = 0; start < depth; start += size) {
       const end = Math.min(depth, start + size);

@@ -94,7 +94,8 @@ function declare(config: ModelConfig): Declaration[] {
 }
 
 /**
- * Places every parameter of the model: tensors that decay first, each at an aligned offset.
+ * Places every parameter of the model: tensors that decay first, then those of layerNorms, whose gradients are sums of
+ * one kind and so are finished in one launch where they lie side by side, then biases; each at an aligned offset.
  *
  * @param arenaElements Elements of the largest arena, unless a single parameter is larger.
  */
@@ -114,7 +115,10 @@ export function layoutParameters(
   };
   declared.filter(({ shape }) => shape.length >= 2).forEach(place);
   const decayed = offset;
-  declared.filter(({ shape }) => shape.length < 2).forEach(place);
+  const vectors = declared.filter(({ shape }) => shape.length < 2);
+  const isNorm = ({ name }: Declaration) => /(^|\.)ln_/.test(name);
+  vectors.filter(isNorm).forEach(place);
+  vectors.filter((vector) => !isNorm(vector)).forEach(place);
   return { parameters, decayed, size: offset, arenas: cutArenas(parameters, offset, arenaElements), count };
 }
 

@@ -14,6 +14,8 @@ import { maskColumns, targetHits } from "./masking.ts";
 
 /** Logits that are worth one chunk, 64 MiB of f32: more would only cost memory, fewer only launches. */
 const CHUNK_LOGITS = 2 ** 24;
+/** A large batch is cut into no more chunks than this: beside its activations, a quarter of its logits is little. */
+const MOST_CHUNKS = 4;
 
 /** Rows from `start` up to, not including, `end`. */
 interface Window {
@@ -40,7 +42,8 @@ function windowsOf(x: Tensor, w: Tensor, target: Capabilities): { chunks: Window
   const elements = Math.floor(target.maxBindingBytes / bytesPerElement("f32"));
   const windows = cut(w.shape[0], Math.max(1, Math.floor(elements / width)), 64);
   const widest = Math.max(width, windows[0].end - windows[0].start);
-  const chunks = cut(rows, Math.max(1, Math.floor(Math.min(CHUNK_LOGITS, elements) / widest)), 1);
+  const worthwhile = Math.max(CHUNK_LOGITS, Math.ceil(rows / MOST_CHUNKS) * widest);
+  const chunks = cut(rows, Math.max(1, Math.floor(Math.min(worthwhile, elements) / widest)), 1);
   return { chunks, windows };
 }
 

@@ -16,7 +16,8 @@ import {
   trace,
 } from "../../compiler/mod.ts";
 import { OPS } from "../../compiler/ops/mod.ts";
-import { tinyTrainStep } from "../support/tiny_gpt2.ts";
+import { traceTrainStep } from "../../model/programs.ts";
+import { tinyConfig, tinyTrainStep } from "../support/tiny_gpt2.ts";
 
 const step = compileStages(tinyTrainStep(), BASELINE);
 
@@ -62,6 +63,23 @@ Deno.test("layerNorm is one row kernel, and so is its input's gradient", () => {
   const backward = groupsOf(step, "h.1.ln_2", "backward", reduces).filter(({ kind }) => kind === "row");
   assertEquals(backward.length, 1);
   assertEquals(opsOf(backward[0]).filter((op) => op === "sum").length, 2, "both means of the gradient");
+});
+
+Deno.test("a bias gradient is a by-product of its weight's gradient, not a kernel of its own", () => {
+  for (const scope of ["h.0.attn.c_attn", "h.0.attn.c_proj", "h.1.mlp.c_fc", "h.1.mlp.c_proj"]) {
+    const groups = groupsOf(step, scope, "backward", ["sum"]);
+    assertEquals(groups.map(({ kind }) => kind), ["matmul"], scope);
+  }
+});
+
+Deno.test("gain and shift gradients of a layerNorm are one kernel, and all layers finish theirs in one launch", () => {
+  const long = compileStages(
+    traceTrainStep({ ...tinyConfig(), width: 64 }, { batch: 64, context: 16 }),
+    BASELINE,
+  );
+  const columns = long.fusion.groups.filter(({ kind }) => kind === "column");
+  // Two layers have two layerNorms each, and there is the last one; position embeddings are summed over the batch.
+  assertEquals(columns.length, 5 + 1 + 1);
 });
 
 Deno.test("attention is one kernel forward with its logarithmic sums, and two backward", () => {
