@@ -61,10 +61,11 @@ export interface TuningOptions {
 }
 
 /**
- * Floating-point operations that must lie ahead for a few seconds of measuring to pay. On a processor some two minutes,
- * of which products have a few percent to gain; on a GPU some ten seconds, because there the defaults are a guess.
+ * Floating-point operations that must lie ahead for a few seconds of measuring to pay: on a processor those of some ten
+ * minutes, because the defaults were measured there and little is left to gain; on a GPU those of some ten seconds,
+ * because there the defaults are customary sizes that nobody has measured.
  */
-const WORTHWHILE_FLOPS = { software: 4e12, gpu: 2e13 };
+const WORTHWHILE_FLOPS = { software: 2e13, gpu: 2e13 };
 
 /** Compiles the programs of one run under its schedules. */
 export class Tuning {

@@ -60,7 +60,7 @@ const SMALL_SHARE = 0.01;
 const TOO_SLOW_SHARE = 0.1;
 
 /** A kernel that is tuned at all gets this share of the budget: less would not do for a few trials. */
-const LEAST_SHARE = 0.15;
+const LEAST_SHARE = 0.1;
 
 interface Work {
   readonly tunable: Tunable;
