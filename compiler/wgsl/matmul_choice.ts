@@ -161,7 +161,8 @@ function flopsOf(shape: MatmulShape): number {
 /**
  * A tile of 64 x 64: on 8 lanes 32 x 8 a lane where it pays, 32 x 4 for small products, 16 x 4 for tiny ones (55, 45 and
  * 30 GFLOP/s, which take 400, 180 and 100 ms to compile); on 16 lanes 64 x 4 (a tenth to a third faster than 32 x 8 and
- * 32 x 4 at every size of GPT-2's); on SwiftShader's 4 lanes always 32 x 8 (a fifth faster than 32 x 4). Larger tiles were no faster and took 0.7 to 1.4 s; a depth step of 8 was no faster.
+ * 32 x 4 at every size of GPT-2's); on SwiftShader's 4 lanes always 32 x 8 (a fifth faster than 32 x 4). Larger tiles
+ * were no faster and took 0.7 to 1.4 s; a depth step of 8 was no faster.
  */
 function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSchedule {
   const lanes = target.subgroupSize;
