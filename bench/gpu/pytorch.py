@@ -120,7 +120,8 @@ def train(args, device, precision, bf16, compiled, flash, padded):
     decayed = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), eps=1e-8, fused=device == "cuda")
+    fused = {"fused": True} if device == "cuda" else {}
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), eps=1e-8, **fused)
     run = torch.compile(model) if compiled else model
     tokens, targets = batch_of(args, device)
 

@@ -11,7 +11,8 @@
 #
 # It runs tests on the device, the ceilings, the ladder and products, and PyTorch beside it where that is installed, and
 # writes JSON, a picture and a page named after the device. A part that fails is said and does not cost the others; the
-# exit code is then 1. Nothing is fetched except the npm packages of deno.json, if they are not there.
+# exit code is then 1. PYTHON names the Python that has PyTorch, if it is not python3. Nothing is fetched except the npm
+# packages of deno.json, if they are not there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -32,6 +33,7 @@ wanted() { [[ ,$only, == *,$1,* ]]; }
 parts=.cache/gpu-report
 mkdir -p "$parts"
 failed=0
+python=${PYTHON:-python3}
 
 # What the driver says is free, less a reserve for everybody else.
 memory=()
@@ -52,15 +54,16 @@ if wanted bench; then
 fi
 if wanted pytorch; then
   rm -f "$parts/pytorch.json"
-  if python3 -c 'import torch' 2>/dev/null; then
+  if "$python" -c 'import torch' 2>/dev/null; then
     # The sizes of the same case, as the benchmark knows them.
     sizes=$(deno eval "import { caseNamed } from './bench/cases.ts';
       const { layers, width, heads, context, batch, vocabulary } = caseNamed('$case');
-      console.log(Object.entries({ layers, width, heads, context, batch, vocabulary }).map(([k, v]) => '--' + k + ' ' + v).join(' '));")
+      console.log(Object.entries({ layers, width, heads, context, batch, vocabulary }).map(([k, v]) => '--' + k + ' ' + v).join(' '));") ||
+      sizes=
     products=()
     [[ $case != tiny ]] || products=(--no-products)
     # shellcheck disable=SC2086
-    python3 bench/gpu/pytorch.py $sizes "${products[@]}" --json "$parts/pytorch.json" || failed=1
+    { [[ -n $sizes ]] && "$python" bench/gpu/pytorch.py $sizes "${products[@]}" --json "$parts/pytorch.json"; } || failed=1
   else
     echo "PyTorch is not installed here: left out"
   fi
