@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { concat, scope, type Tensor, where } from "../compiler/mod.ts";
-import type { ParameterLayout } from "./params.ts";
+import { constant, iota, scope, type Tensor, where } from "../compiler/mod.ts";
+import type { Arena, ParameterLayout } from "./params.ts";
 
 /** Constants of AdamW (Loshchilov and Hutter 2019), with GPT-2 reproductions' values. */
 export const ADAMW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 } as const;
@@ -76,28 +76,27 @@ export function adamw(
   scalars: StepScalars,
   counts?: Tensor,
 ): OptimizerState {
-  const updated = layout.arenas.map(({ start, end }, i) => {
-    const part = (from: number, to: number, decay: number): FlatState[] => {
-      if (from >= to) return [];
-      const cut = (flat: Tensor) => flat.slice([from - start], [to - start]);
-      const old = { params: cut(state.params[i]), m: cut(state.m[i]), v: cut(state.v[i]) };
-      return [scope("adamw", () => {
-        const next = update(old, cut(grads[i]), scalars, decay);
-        return counts ? chosen(counts, next, old) : next;
-      })];
-    };
-    const parts = [
-      ...part(start, Math.min(end, layout.decayed), ADAMW.decay),
-      ...part(Math.max(start, layout.decayed), end, 0),
-    ];
-    const join = (kind: keyof FlatState) => concat(parts.map((each) => each[kind]), 0);
-    return { params: join("params"), m: join("m"), v: join("v") };
+  const updated = layout.arenas.map((arena, i) => {
+    const old = { params: state.params[i], m: state.m[i], v: state.v[i] };
+    return scope("adamw", () => {
+      const next = update(old, grads[i], scalars, decayOf(layout, arena));
+      return counts ? chosen(counts, next, old) : next;
+    });
   });
   const all = (kind: keyof FlatState) => updated.map((each) => each[kind]);
   return { params: all("params"), m: all("m"), v: all("v") };
 }
 
-function update(state: FlatState, grad: Tensor, scalars: StepScalars, decay: number): FlatState {
+/** The weight decay of an arena's elements: matrices come first, vectors have none. */
+function decayOf({ decayed }: ParameterLayout, { start, end }: Arena): Tensor | number {
+  if (end <= decayed) return ADAMW.decay;
+  if (start >= decayed) return 0;
+  // One kernel for both kinds: a comparison an element costs less than a launch, and cuts no window in two.
+  const matrices = iota([end - start], 0).lt(decayed - start);
+  return where(matrices, constant(ADAMW.decay, "f32"), 0);
+}
+
+function update(state: FlatState, grad: Tensor, scalars: StepScalars, decay: Tensor | number): FlatState {
   const { beta1, beta2, epsilon } = ADAMW;
   const m = state.m.mul(beta1).add(grad.mul(1 - beta1));
   const v = state.v.mul(beta2).add(grad.mul(grad).mul(1 - beta2));
