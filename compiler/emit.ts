@@ -21,7 +21,8 @@ import { windowAxes, windowOf } from "./windows.ts";
 import { attentionAccesses, attentionTemplate } from "./wgsl/attention_kernel.ts";
 import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
 import type { KernelText } from "./wgsl/kernel_text.ts";
-import { emitLoops, vectorVariable } from "./wgsl/loops.ts";
+import { vectorVariable } from "./wgsl/loop_schedule.ts";
+import { loopTemplate } from "./wgsl/loops.ts";
 import { assembleModule } from "./wgsl/module.ts";
 import { emitUntiledProduct, matmulAccesses, productTemplate } from "./wgsl/products.ts";
 import { type Access, accessesOf, type Slot, Slots } from "./wgsl/slots.ts";
@@ -127,7 +128,8 @@ export class KernelSet {
     const template = templateOf(kernel, slots, this.target, this.tiled);
     const choice = template && this.#choose(template, ir);
     const text = template && choice ? template.emit(choice.schedule) : generate(kernel, slots, this.target);
-    const source = this.#source(kernel, slots, text, ir, choice);
+    const isListed = template !== undefined && (!template.isPlain || choice!.tuned);
+    const source = this.#source(kernel, slots, text, ir, choice, isListed);
     let index = this.#byText.get(source.wgsl);
     if (index === undefined) {
       index = this.kernels.length;
@@ -181,6 +183,7 @@ export class KernelSet {
     text: KernelText,
     ir: string,
     template?: KernelTemplate,
+    isListed = true,
   ): KernelSource {
     this.#check(kernel, slots, text);
     const usesScalars = /\bscalars\./.test(text.body);
@@ -197,7 +200,7 @@ export class KernelSet {
       name,
       wgsl: assembleModule({
         ...draft,
-        about: template ? [...about, template.scheduleName] : about,
+        about: template && isListed ? [...about, template.scheduleName] : about,
         declarations,
         name,
       }),
@@ -206,7 +209,7 @@ export class KernelSet {
         ...(usesScalars ? ["uniform" as const] : []),
       ],
       workgroupSize: text.workgroupSize,
-      ir: template ? `${ir}  schedule ${template.scheduleName}\n` : ir,
+      ir: template && isListed ? `${ir}  schedule ${template.scheduleName}\n` : ir,
       loopIterations: text.loopIterations,
       workgroupBytes: text.workgroupBytes,
       ...(template ? { template } : {}),
@@ -257,8 +260,18 @@ function templateOf(
   target: Capabilities,
   tiled: boolean,
 ): Template | undefined {
-  if (kernel.kind === "attention") return attentionTemplate(kernel, slots, target);
-  return kernel.kind === "matmul" && tiled ? productTemplate(kernel, slots, target) : undefined;
+  switch (kernel.kind) {
+    case "matmul":
+      return tiled ? productTemplate(kernel, slots, target) : undefined;
+    case "attention":
+      return attentionTemplate(kernel, slots, target);
+    case "pointwise":
+    case "row":
+    case "column":
+      return loopTemplate(kernel, slots, target);
+    default:
+      return undefined;
+  }
 }
 
 function describe(template: Template, schedule: Schedule): Omit<KernelTemplate, "key"> {
@@ -274,10 +287,6 @@ function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelT
       return emitSegmentSum(kernel, slots, target);
     case "indexed":
       return emitIndexed(kernel, slots, target);
-    case "pointwise":
-    case "row":
-    case "column":
-      return emitLoops(kernel, slots, target);
     default:
       throw new InternalError(`no generator for ${kernel.kind}`);
   }

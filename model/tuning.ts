@@ -50,7 +50,7 @@ export interface TuningOptions {
   readonly choice?: TuneChoice;
   /** Schedules of a run that goes on. They are used as they are unless `choice` is `always`. */
   readonly recorded?: Schedules;
-  /** Compiler mode. */
+  /** Compiler mode; eager programs, which others are compared with, are never tuned. */
   readonly mode: ModeName;
   /** Times that the programs will run: long runs pay for measuring. */
   readonly steps: number;
@@ -77,8 +77,8 @@ export class Tuning {
 
   /** Reads what was measured before, if it is to be used. */
   static async open(device: GpuDevice, options: TuningOptions): Promise<Tuning> {
-    const { choice = "auto", recorded, notify } = options;
-    const unused = choice === "never" || (recorded !== undefined && choice !== "always");
+    const { choice = "auto", recorded, notify, mode } = options;
+    const unused = mode === "eager" || choice === "never" || (recorded !== undefined && choice !== "always");
     const cache = unused ? undefined : options.cache ?? await TuningCache.open(device, { warn: notify });
     return new Tuning(device, options, cache);
   }

@@ -54,7 +54,9 @@ export interface TuneReport {
 
 /** By default the whole search takes about so long. */
 const BUDGET_MS = 4000;
-/** Kernels with a smaller share of all operations are left alone. */
+/** A byte that moves costs as much as so many operations: about as much on a processor as on a GPU. */
+const OPERATIONS_OF_A_BYTE = 8;
+/** Kernels with a smaller share of the cost are left alone. */
 const SMALL_SHARE = 0.01;
 /** No kernel is tuned of which a single dispatch takes this share of the budget. */
 const TOO_SLOW_SHARE = 0.1;
@@ -67,7 +69,8 @@ interface Work {
   readonly dispatch: Dispatch;
   /** Dispatches of one run of all targets. */
   count: number;
-  flops: number;
+  /** What it is thought to cost in all. */
+  cost: number;
 }
 
 /** The kernels of the targets that could be cut in other ways and that the cache does not know. */
@@ -89,12 +92,12 @@ export async function tune(
   const works = worksOf(targets).filter(({ tunable }) => again || !cache.get(tunable.key));
   for (const { compilation } of targets) await device.warmUp(compilation.program);
   const started = performance.now();
-  const total = works.reduce((sum, work) => sum + work.flops, 0);
-  const large = works.filter(({ flops }) => flops >= SMALL_SHARE * total);
+  const total = works.reduce((sum, { cost }) => sum + cost, 0);
+  const large = works.filter(({ cost }) => cost >= SMALL_SHARE * total);
   for (const { tunable } of works) {
     if (!cache.get(tunable.key)) cache.set(tunable.key, { schedule: tunable.preferred, trials: 0 });
   }
-  let left = large.reduce((sum, { flops }) => sum + flops, 0);
+  let left = large.reduce((sum, { cost }) => sum + cost, 0);
   const report = { kernels: 0, improved: 0, trials: 0, beforeMs: 0, afterMs: 0 };
   const winners: Schedule[] = [];
   for (const work of large) {
@@ -102,8 +105,8 @@ export async function tune(
     const now = performance.now();
     const end = started + budgetMs;
     if (now >= end) break;
-    const until = now + Math.max(LEAST_SHARE * budgetMs, (end - now) * work.flops / left);
-    left -= work.flops;
+    const until = now + Math.max(LEAST_SHARE * budgetMs, (end - now) * work.cost / left);
+    left -= work.cost;
     const result = await onBench(device, work, async (bench) => {
       const start = startOf(tunable, cache);
       const ms = await bench.time(start);
@@ -135,20 +138,21 @@ export async function tune(
   return { ...report, ms: performance.now() - started };
 }
 
-/** Every kernel once, the one with the most operations first. */
+/** Every kernel once, the dearest first. */
 function worksOf(targets: readonly TuneTarget[]): Work[] {
   const works = new Map<string, Work>();
   for (const { compilation: { tunables, program }, runs } of targets) {
     for (const tunable of tunables) {
       const dispatches = program.dispatches.filter(({ kernel }) => kernel === tunable.kernel);
       const [dispatch] = dispatches;
-      const work = works.get(tunable.key) ?? { tunable, dispatch, count: 0, flops: 0 };
-      work.count += runs * dispatches.length;
-      work.flops += runs * dispatch.flops * dispatches.length;
+      const work = works.get(tunable.key) ?? { tunable, dispatch, count: 0, cost: 0 };
+      const launches = runs * dispatches.length;
+      work.count += launches;
+      work.cost += launches * (dispatch.flops + OPERATIONS_OF_A_BYTE * dispatch.bytes);
       works.set(tunable.key, work);
     }
   }
-  return [...works.values()].sort((a, b) => b.flops - a.flops);
+  return [...works.values()].sort((a, b) => b.cost - a.cost);
 }
 
 /** What the cache says, as far as the template still offers it, or else the template's choice. */

@@ -14,31 +14,34 @@ import { type Instruction, levelsOf, type Store, usesOf, type ValueId } from "..
 import type { KernelIR } from "../lower_work.ts";
 import { type EmitContext, Emitter, literal, splat, storeAll } from "./expression.ts";
 import { foldGrid, type KernelText } from "./kernel_text.ts";
+import {
+  chooseLoopSchedule,
+  loopCandidates,
+  loopPositions,
+  type LoopSchedule,
+  loopScheduleName,
+  vectorVariable,
+} from "./loop_schedule.ts";
 import { registerType, type Slots } from "./slots.ts";
+import type { Template } from "./template.ts";
 import { Writer } from "./writer.ts";
 
-const LOOP_WORKGROUP = 64;
-/** As many invocations as a software adapter's vectors have lanes, and below how many loops they are a workgroup. */
-const SMALL_WORKGROUP = 16;
-const FEW_LOOPS = 1024;
-/** A row at least this long is worth a workgroup of its own on a GPU. */
-const WORKGROUP_ROW = 128;
-const ROW_WORKGROUP = 128;
-
-/** The variable that runs over four neighbours, or "" when no axis is a multiple of four. */
-export function vectorVariable(kernel: KernelIR): string {
-  if (kernel.kind === "row" && kernel.reduced > 1) return kernel.reduced % 4 === 0 ? "r" : "";
-  return kernel.parallel % 4 === 0 ? "p" : "";
-}
-
-/** Emits a pointwise, row or column kernel. */
-export function emitLoops(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
-  const vector = vectorVariable(kernel);
-  const cooperative = !target.software && vector === "r" && kernel.reduced >= WORKGROUP_ROW;
-  return new LoopGenerator(kernel, slots, target, vector, cooperative).run();
+/** The template of a pointwise, row or column kernel. */
+export function loopTemplate(kernel: KernelIR, slots: Slots, target: Capabilities): Template {
+  const space = kernel.reduced > 1 ? `${kernel.parallel}x${kernel.reduced}` : `${kernel.parallel}`;
+  return {
+    title: `${kernel.kind} ${space}`,
+    preferred: chooseLoopSchedule(kernel, target),
+    candidates: () => loopCandidates(kernel, target),
+    nameOf: (schedule) => loopScheduleName(schedule as LoopSchedule),
+    isPlain: true,
+    emit: (schedule) => new LoopGenerator(kernel, slots, target, schedule as LoopSchedule).run(),
+  };
 }
 
 class LoopGenerator {
+  readonly vector: string;
+  readonly cooperative: boolean;
   readonly #w = new Writer();
   readonly #levels;
   readonly #shared: string[] = [];
@@ -49,17 +52,18 @@ class LoopGenerator {
     readonly kernel: KernelIR,
     readonly slots: Slots,
     readonly target: Capabilities,
-    readonly vector: string,
-    readonly cooperative: boolean,
+    readonly schedule: LoopSchedule,
   ) {
     this.#levels = levelsOf(kernel.body);
+    this.vector = vectorVariable(kernel);
+    this.cooperative = schedule.kind === "workgroup";
   }
 
   run(): KernelText {
     const { kernel, target } = this;
     const w = this.#w;
-    const positions = this.vector === "p" ? kernel.parallel / 4 : kernel.parallel;
-    const size = this.#workgroupSize(positions);
+    const positions = loopPositions(kernel);
+    const size = this.schedule.invocations;
     const workgroups = foldGrid(
       w,
       this.cooperative ? positions : Math.ceil(positions / size),
@@ -85,13 +89,6 @@ class LoopGenerator {
       loopIterations: this.#iterations,
       workgroupBytes: this.#sharedBytes,
     };
-  }
-
-  /** Long loops in few workgroups would leave cores of a software adapter idle: they get smaller ones. */
-  #workgroupSize(positions: number): number {
-    if (this.cooperative) return ROW_WORKGROUP;
-    const few = this.target.software && this.kernel.reduced > 1 && positions < FEW_LOOPS;
-    return few ? SMALL_WORKGROUP : LOOP_WORKGROUP;
   }
 
   #context(names: Record<string, string>): EmitContext {
@@ -146,7 +143,7 @@ class LoopGenerator {
     const { reduced } = this.kernel;
     const steps = this.vector === "r" ? reduced / 4 : reduced;
     for (const value of values) this.#hoist(row, value, new Set());
-    const [first, stride] = this.cooperative ? ["localIndex", ROW_WORKGROUP] : ["0u", 1];
+    const [first, stride] = this.cooperative ? ["localIndex", this.schedule.invocations] : ["0u", 1];
     this.#iterations += Math.ceil(steps / stride);
     w.block(`for (var step = ${first}; step < ${steps}u; step += ${stride}u)`, () => {
       w.line(this.vector === "r" ? "let r = step * 4u;" : "let r = step;");
@@ -230,10 +227,10 @@ class LoopGenerator {
 
   #scratch(type: string): string {
     const name = `scratch_${type}`;
-    const line = `var<workgroup> ${name}: array<${type}, ${ROW_WORKGROUP}>;`;
+    const line = `var<workgroup> ${name}: array<${type}, ${this.schedule.invocations}>;`;
     if (!this.#shared.includes(line)) {
       this.#shared.push(line);
-      this.#sharedBytes += ROW_WORKGROUP * 4;
+      this.#sharedBytes += this.schedule.invocations * 4;
     }
     return name;
   }
@@ -274,8 +271,8 @@ class LoopGenerator {
 
   #halve(step: () => void): void {
     const w = this.#w;
-    this.#iterations += Math.log2(ROW_WORKGROUP);
-    w.block(`for (var half = ${ROW_WORKGROUP / 2}u; half > 0u; half = half / 2u)`, () => {
+    this.#iterations += Math.log2(this.schedule.invocations);
+    w.block(`for (var half = ${this.schedule.invocations / 2}u; half > 0u; half = half / 2u)`, () => {
       w.block("if (localIndex < half)", step);
       w.line("workgroupBarrier();");
     });

@@ -28,6 +28,8 @@ export interface Template {
   candidates(): readonly Schedule[];
   /** A schedule in words. */
   nameOf(schedule: Schedule): string;
+  /** True when the text shows the schedule anyway: listings name it only where it is not the preferred one. */
+  readonly isPlain?: boolean;
   /**
    * Emits the entry point's statements.
    *

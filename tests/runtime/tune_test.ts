@@ -104,6 +104,36 @@ Deno.test("a kernel that computes something else is rejected, with the element",
   }
 });
 
+Deno.test("loops give the same under all of their schedules, those of GPUs included", async () => {
+  const device = await openDevice();
+  try {
+    const x = { shape: [24, 256], dtype: "f32", role: "batch" } as const;
+    const graph = trace(({ x }: Record<string, Tensor>) => ({
+      rows: x.softmax(),
+      columns: x.sum([0]),
+      first: x.argmax(1),
+      each: x.gelu(),
+    }), { x });
+    const kinds = new Set<string>();
+    for (const software of [true, false]) {
+      const { tunables, program } = compileStages(graph, { ...device.capabilities, software });
+      for (const tunable of tunables) {
+        const dispatch = program.dispatches.find(({ kernel }) => kernel === tunable.kernel)!;
+        const bench = await KernelBench.open(device, tunable, dispatch);
+        for (const candidate of tunable.candidates().slice(1)) {
+          kinds.add(candidate.kind);
+          const verdict = await bench.compare(candidate, tunable.preferred);
+          assertEquals(verdict.kind, "timed", `${tunable.nameOf(candidate)}: ${JSON.stringify(verdict)}`);
+        }
+        bench.close();
+      }
+    }
+    assertEquals(kinds, new Set(["invocation", "workgroup"]));
+  } finally {
+    device.destroy();
+  }
+});
+
 Deno.test("a stored schedule that the template does not offer is ignored", async () => {
   const device = await openDevice();
   try {
