@@ -17,8 +17,13 @@ import type { Writer } from "./writer.ts";
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 /** Products that are added in one statement; see `multiplyAdd`. */
 const TERMS = 4;
+/** Exponentials of vectors in the body of a loop of them. */
+const EXPONENTIALS = 16;
 /** Stores in the body of a loop of stores; see `storeTileInLoop`. */
 const STORES = 4;
+
+/** A binary function or operator as WGSL. */
+type Combine = (a: string, b: string) => string;
 
 /** One kernel of a subgroup: its shape, schedule and hooks, and what follows from them. */
 export class LaneTiles {
@@ -69,13 +74,50 @@ export class LaneTiles {
     return this.perLane === 1 ? parts[0] : `vec${this.perLane}(${parts.join(", ")})`;
   }
 
-  /** Emits a reduction over a row's columns of a tile or over lanes alone; every lane has the result. */
-  reduce(value: string, combine: (a: string, b: string) => string): string {
-    let result = value;
-    for (let apart = this.lanes / 2; apart >= 1; apart /= 2) {
-      result = this.w.let(combine(result, `subgroupShuffle(${result}, lane ^ ${apart}u)`), "all");
+  /** What one value holds of a row: its parts joined by a binary function or operator. */
+  across(vector: string, combine: Combine): string {
+    return Array.from({ length: this.perLane }, (_, i) => this.part(vector, i)).reduce(combine);
+  }
+
+  /**
+   * Emits the reductions over the lanes of one value a row, and returns what holds them: row `i` is in register
+   * `i / lanes` of lane `i % lanes`. Two rows share each step: a lane keeps the one that it will stand for, so that all
+   * rows of a register take one step a row instead of one a row and bit of the lane.
+   */
+  reduceRows(values: readonly string[], combine: Combine): string[] {
+    const { w, lanes } = this;
+    const registers: string[] = [];
+    for (let first = 0; first < values.length; first += lanes) {
+      let level = Array.from({ length: lanes }, (_, i) => values[Math.min(first + i, values.length - 1)]);
+      for (let apart = 1; apart < lanes; apart *= 2) {
+        const low = `(lane & ${apart}u) == 0u`;
+        level = Array.from({ length: level.length / 2 }, (_, i) => {
+          const [a, b] = [level[2 * i], level[2 * i + 1]];
+          const kept = a === b ? a : w.let(`select(${b}, ${a}, ${low})`, "kept");
+          const given = a === b ? a : w.let(`select(${a}, ${b}, ${low})`, "given");
+          return w.let(combine(kept, `subgroupShuffle(${given}, lane ^ ${apart}u)`), "both");
+        });
+      }
+      registers.push(level[0]);
     }
-    return result;
+    return registers;
+  }
+
+  /** A row's value from registers that hold all rows in turn, for all lanes. */
+  ofRow(registers: readonly string[], row: number): string {
+    return `subgroupShuffle(${registers[Math.floor(row / this.lanes)]}, ${row % this.lanes}u)`;
+  }
+
+  /** Emits the use of what a register holds of each row: by the lane that stands for it. */
+  byLane(register: number, use: (row: string) => void): void {
+    const { w, lanes, rows, extents } = this;
+    const count = Math.min(lanes, rows - register * lanes);
+    const row = w.let(`rowStart + ${plus("lane", register * lanes)}`, "row");
+    const conditions = [
+      ...(count < lanes ? [`lane < ${count}u`] : []),
+      ...(extents.rows % rows === 0 ? [] : [`${row} < ${extents.rows}u`]),
+    ];
+    w.block(conditions.length === 0 ? "" : `if (${conditions.join(" && ")})`, () => use(row));
   }
 
   /** Names of rows that the lanes hold in turn: row `i` is in register `i / lanes` of lane `i % lanes`. */
@@ -104,7 +146,7 @@ export class LaneTiles {
     readonly factor: number;
     readonly seed: (row: number) => string;
   }): number {
-    const { w, shape, hooks, lanes } = this;
+    const { w, shape, hooks } = this;
     for (const r of this.eachRow) w.line(`var ${name}_${r} = ${product.seed(r)};`);
     return emitDepthLoop(w, 4 * quadsOf(shape), this.schedule.channelStep, (k, channels) => {
       for (let c = 0; c < channels; c += 4) {
@@ -116,7 +158,7 @@ export class LaneTiles {
         const parts = COMPONENTS.map((x) => this.join(owned.map((value) => `${value}.${x}`)))
           .map((value) => this.perLane === 1 ? value : w.let(value, "columns"));
         for (const r of this.eachRow) {
-          const one = w.let(`subgroupShuffle(${spread[Math.floor(r / lanes)]}, ${r % lanes}u)`, "one");
+          const one = w.let(this.ofRow(spread, r), "one");
           const terms = COMPONENTS.map((x, i) => `${one}.${x} * ${parts[i]}`);
           w.line(`${name}_${r} += ${terms.join(" + ")};`);
         }
@@ -158,6 +200,17 @@ export class LaneTiles {
     const end = w.let(`${rows}u + (lane * (lane + 1u) & 1u)`, "end");
     w.block(`for (var n = 0u; n < ${end}; n += ${step}u)`, () => update("n"));
     return rows / step;
+  }
+
+  /**
+   * Emits two to the power of `<name>_<row>` in its place: a few rows in turn, for one exponential is twenty
+   * instructions of a CPU.
+   *
+   * @returns The loop's iterations.
+   */
+  exponentials(name: string): number {
+    const step = dividing(this.rows, EXPONENTIALS / this.perLane);
+    return this.inTurn([name], step, (r) => ({ [name]: this.w.let(`exp2(${name}_${r})`, "power") }));
   }
 
   /** Declares the accumulators of a result. */
@@ -245,33 +298,23 @@ export class LaneTiles {
   }
 
   /**
-   * Emits the stores of a result, a few rows at a time: `valueOf(i, index)` may emit statements and gives the factor on
-   * the accumulators of row `i`, which is row `index` of the tile.
+   * Emits the stores of a result times a factor.
    *
-   * @param names Variables that `factorOf` reads, besides the accumulators.
    * @returns The loop's iterations.
    */
-  store(
-    result: AttentionResult | undefined,
-    name: string,
-    names: readonly string[],
-    factorOf: (row: number, index: string) => string,
-  ): number {
+  store(result: AttentionResult, name: string, factor: number): number {
     const { w, quads, rows, lanes, groupLanes } = this;
-    const each = Array.from({ length: result ? quads : 0 }, (_, quad) => quad);
-    const turning = [...each.map((quad) => `${name}${quad}`), ...names];
+    const each = Array.from({ length: quads }, (_, quad) => quad);
     const step = dividing(rows, Math.max(1, Math.floor(STORES / quads)));
-    return this.inTurn(turning, step, (r, index) => {
+    return this.inTurn(each.map((quad) => `${name}${quad}`), step, (r, index) => {
       const row = w.let(`rowStart + ${index}`, "row");
       w.block(this.#rowInside(row), () => {
-        const factor = factorOf(r, row);
-        if (!result) return;
         for (const quad of each) {
           let value = `${name}${quad}_${r}`;
           for (let apart = groupLanes; apart < lanes; apart *= 2) {
             value = w.let(`${value} + subgroupShuffle(${value}, lane ^ ${apart}u)`, "sum");
           }
-          const scaled = factor === "" ? value : w.let(`${value} * ${factor}`, "value");
+          const scaled = factor === 1 ? value : w.let(`${value} * ${f32Literal(factor)}`, "value");
           const col = plus("channel", 4 * quad);
           const store = () => this.hooks.store(w, result, { batch: "batch", row, col }, scaled);
           const guard = this.#channelInside(col);

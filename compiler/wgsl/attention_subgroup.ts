@@ -6,15 +6,12 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { dividing, LaneTiles } from "./attention_lanes.ts";
+import { LaneTiles } from "./attention_lanes.ts";
 import type { SubgroupAttention } from "./attention_schedule.ts";
 import { columnRange, emitRowTile, LN_2, MASKED, rolesOf } from "./attention_parts.ts";
 import type { AttentionHooks, AttentionKernel, AttentionShape } from "./attention_tile.ts";
 import { ownColumns, visible } from "./attention_visible.ts";
 import { Writer } from "./writer.ts";
-
-/** Rows whose sums are updated in one iteration: each has two exponentials, which compile to much code. */
-const ROWS_IN_TURN = 4;
 
 /** Emits o, the logarithmic sums of the rows, or both. */
 export function emitSubgroupForward(
@@ -31,14 +28,17 @@ export function emitSubgroupForward(
   w.line(`// Tile of a subgroup: ${rows} queries, ${columns} keys at a time, ${perLane} a lane.`);
   const workgroups = emitRowTile(w, shape, hooks, roles, rows, target);
   const spread = tiles.spreadRows();
-  for (const r of eachRow) {
-    w.line(`var top_${r} = ${MASKED};`);
-    w.line(`var sum_${r} = 0.0;`);
-  }
+  // Of each row, its maximum and sum so far: in the lane that stands for it.
+  spread.forEach((_, i) => {
+    w.line(`var top_${i} = ${MASKED};`);
+    w.line(`var sum_${i} = 0.0;`);
+  });
   if (results.o) {
     tiles.emitChannel();
     tiles.declare("o");
   }
+  const max = (a: string, b: string) => `max(${a}, ${b})`;
+  const add = (a: string, b: string) => `${a} + ${b}`;
   const range = columnRange(roles, rows, columns);
   let inner = 0;
   w.block(`for (var start = ${range.first}; start < ${range.end}; start += ${columns}u)`, () => {
@@ -51,32 +51,36 @@ export function emitSubgroupForward(
       factor: shape.scale * Math.LOG2E,
       seed: () => `${tiles.vector}()`,
     });
-    if (results.o) { for (const r of eachRow) w.line(`var shrink_${r} = 0.0;`); }
-    const turning = ["p", "top", "sum", ...(results.o ? ["shrink"] : [])];
-    inner += tiles.inTurn(turning, dividing(rows, ROWS_IN_TURN), (r, row) => {
-      const score = w.let(visible(tiles, own, row, `p_${r}`, MASKED), "score");
-      const parts = Array.from({ length: perLane }, (_, i) => tiles.part(score, i));
-      const most = w.let([`top_${r}`, ...parts].reduce((a, b) => `max(${a}, ${b})`), "most");
-      const top = tiles.reduce(most, (a, b) => `max(${a}, ${b})`);
-      const shrink = w.let(`exp2(top_${r} - ${top})`, "less");
-      const p = w.let(`exp2(${score} - ${top})`, "weight");
-      const added = Array.from({ length: perLane }, (_, i) => tiles.part(p, i)).join(" + ");
-      const sum = w.let(`sum_${r} * ${shrink} + (${added})`, "sum");
-      return { p, top, sum, ...(results.o ? { shrink } : {}) };
+    if (own.test) {
+      for (const r of eachRow) w.line(`p_${r} = ${visible(tiles, own, r, `p_${r}`, MASKED)};`);
+    }
+    const most = tiles.reduceRows(eachRow.map((r) => w.let(tiles.across(`p_${r}`, max), "most")), max);
+    const tops = most.map((value, i) => w.let(max(`top_${i}`, value), "top"));
+    const shrinks = tops.map((top, i) => w.let(`exp2(top_${i} - ${top})`, "shrink"));
+    for (const r of eachRow) w.line(`p_${r} -= ${tiles.vector}(${tiles.ofRow(tops, r)});`);
+    inner += tiles.exponentials("p");
+    const sums = tiles.reduceRows(eachRow.map((r) => w.let(tiles.across(`p_${r}`, add), "sum")), add);
+    spread.forEach((_, i) => {
+      w.line(`top_${i} = ${tops[i]};`);
+      w.line(`sum_${i} = sum_${i} * ${shrinks[i]} + ${sums[i]};`);
     });
     if (!results.o) return;
-    for (const r of eachRow) tiles.scaleRow("o", r, `shrink_${r}`);
+    for (const r of eachRow) tiles.scaleRow("o", r, w.let(tiles.ofRow(shrinks, r), "less"));
     inner += tiles.accumulate("o", "p", "v", "start", range.end);
   });
-  const stores = tiles.store(results.o ? "o" : undefined, "o", ["top", "sum"], (r, row) => {
-    const total = tiles.reduce(`sum_${r}`, (a, b) => `${a} + ${b}`);
-    if (results.lse) {
-      w.block("if (lane == 0u)", () => {
-        hooks.storeRow(w, "lse", { batch: "batch", row }, `(top_${r} + log2(${total})) * ${LN_2}`);
-      });
-    }
-    return results.o ? w.let(`1.0 / ${total}`, "share") : "";
-  });
+  if (results.lse) {
+    spread.forEach((_, i) =>
+      tiles.byLane(i, (row) => {
+        hooks.storeRow(w, "lse", { batch: "batch", row }, `(top_${i} + log2(sum_${i})) * ${LN_2}`);
+      })
+    );
+  }
+  let stores = 0;
+  if (results.o) {
+    const shares = spread.map((_, i) => w.let(`1.0 / sum_${i}`, "share"));
+    for (const r of eachRow) tiles.scaleRow("o", r, w.let(tiles.ofRow(shares, r), "factor"));
+    stores = tiles.store("o", "o", 1);
+  }
   return {
     declarations: "",
     body: w.toString(),

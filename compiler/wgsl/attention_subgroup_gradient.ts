@@ -5,15 +5,12 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { dividing, LaneTiles } from "./attention_lanes.ts";
-import { columnRange, emitRowTile, f32Literal, LOG2_E, rolesOf } from "./attention_parts.ts";
+import { LaneTiles } from "./attention_lanes.ts";
+import { columnRange, emitRowTile, LOG2_E, MASKED, rolesOf } from "./attention_parts.ts";
 import type { SubgroupAttention } from "./attention_schedule.ts";
 import type { AttentionHooks, AttentionKernel, AttentionShape } from "./attention_tile.ts";
 import { ownColumns, visible } from "./attention_visible.ts";
 import { Writer } from "./writer.ts";
-
-/** Rows whose scores are changed in one iteration. */
-const ROWS_IN_TURN = 4;
 
 /** Emits dq, or those of dk and dv that are asked for. */
 export function emitSubgroupGradient(
@@ -26,7 +23,7 @@ export function emitSubgroupGradient(
   const w = new Writer();
   const roles = rolesOf(results.dq ? "gradQ" : "gradKV", shape);
   const tiles = new LaneTiles(w, shape, schedule, hooks, roles);
-  const { rows, columns, lanes } = tiles;
+  const { rows, columns, eachRow, lanes } = tiles;
   w.line(`// Tile of a subgroup: ${rows} rows, ${columns} columns at a time, ${tiles.perLane} a lane.`);
   const workgroups = emitRowTile(w, shape, hooks, roles, rows, target);
   const spread = tiles.spreadRows();
@@ -63,6 +60,10 @@ export function emitSubgroupGradient(
       factor: shape.scale * Math.LOG2E,
       seed: seeds("lse", own.clamped),
     });
+    if (own.test) {
+      for (const r of eachRow) w.line(`p_${r} = ${visible(tiles, own, r, `p_${r}`, MASKED)};`);
+    }
+    inner += tiles.exponentials("p");
     if (withScores) {
       inner += tiles.score("ds", {
         row: roles.gradRow,
@@ -72,20 +73,14 @@ export function emitSubgroupGradient(
         factor: 1,
         seed: seeds("delta", own.clamped),
       });
+      for (const r of eachRow) w.line(`ds_${r} *= p_${r};`);
     }
-    const turning = ["p", ...(withScores ? ["ds"] : [])];
-    inner += tiles.inTurn(turning, dividing(rows, ROWS_IN_TURN), (r, row): Record<string, string> => {
-      const p = w.let(visible(tiles, own, row, `exp2(p_${r})`, "0.0"), "weight");
-      return withScores ? { p, ds: w.let(`${p} * ds_${r}`, "change") } : { p };
-    });
     if (results.dv) inner += tiles.accumulate("values", "p", roles.gradColumn, "start", range.end);
     if (withScores) inner += tiles.accumulate("scores", "ds", roles.scoreColumn, "start", range.end);
   });
   let stores = 0;
-  if (withScores) {
-    stores += tiles.store(results.dq ? "dq" : "dk", "scores", [], () => f32Literal(shape.scale));
-  }
-  if (results.dv) stores += tiles.store("dv", "values", [], () => "");
+  if (withScores) stores += tiles.store(results.dq ? "dq" : "dk", "scores", shape.scale);
+  if (results.dv) stores += tiles.store("dv", "values", 1);
   return {
     declarations: "",
     body: w.toString(),

@@ -39,16 +39,16 @@ export function ownColumns(tiles: LaneTiles, roles: Roles): OwnColumns {
   return { clamped, test: { ahead: w.let(tiles.join(ahead), "ahead"), sees } };
 }
 
-/** `value` where row `row` of the tile, a WGSL `u32`, sees a column, and `hidden` elsewhere. */
+/** `value` where row `row` of the tile sees a column, and `hidden` elsewhere. */
 export function visible(
   tiles: LaneTiles,
   own: OwnColumns,
-  row: string,
+  row: number,
   value: string,
   hidden: string,
 ): string {
   if (!own.test) return value;
   const all = (text: string) => tiles.join(Array(tiles.perLane).fill(text));
   const compare = own.test.sees === "from" ? ">=" : "<=";
-  return `select(${all(hidden)}, ${value}, ${own.test.ahead} ${compare} ${all(`i32(${row})`)})`;
+  return `select(${all(hidden)}, ${value}, ${own.test.ahead} ${compare} ${all(`${row}`)})`;
 }
