@@ -3,6 +3,8 @@
  *
  *   graph -> decompose -> simplify -> split -> fuse -> assign storage -> lower -> order -> plan memory -> emit
  *
+ * With a budget of memory, what the plan needs decides what is recomputed, and fusing begins again.
+ *
  * @module
  */
 import { hasAttention } from "./attention.ts";
@@ -18,6 +20,7 @@ import { OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
 import { type Placement, planMemory } from "./plan.ts";
 import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
 import { ATTENTION_OPS } from "./ops/attention.ts";
+import { fitMemory } from "./recompute.ts";
 import { simplify } from "./simplify.ts";
 import { splitForTarget } from "./split.ts";
 import { bytesPerElement } from "./dtype.ts";
@@ -35,6 +38,8 @@ export interface CompileOptions {
   readonly name?: string;
   /** Schedules that were measured on the target; templates choose for themselves where there are none. */
   readonly schedules?: ScheduleLookup;
+  /** Most memory that the program may hold at once, in bytes; values are recomputed rather than kept to stay below. */
+  readonly memoryBytes?: number;
 }
 
 /** Every stage of one compilation. */
@@ -43,7 +48,7 @@ export interface Compilation {
   readonly graph: Graph;
   /** Without composites, those that have a template apart. */
   readonly decomposed: Graph;
-  /** After simplification and splitting. */
+  /** After simplification and splitting, with what is recomputed to save memory. */
   readonly simplified: Graph;
   /** The fuser's groups and reasons. */
   readonly fusion: Fusion;
@@ -65,6 +70,7 @@ export interface Compilation {
  * Compiles a traced graph for a target.
  *
  * @throws {LimitError} when a tensor or kernel cannot be made to fit the target, with the sizes.
+ * @throws {MemoryBudgetError} when the budget of memory is too small, with the least that is needed.
  */
 export function compileGraph(graph: Graph, target: Capabilities, options: CompileOptions = {}): Program {
   return compileStages(graph, target, options).program;
@@ -85,14 +91,24 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     ? ATTENTION_OPS
     : new Set<string>();
   const decomposed = timed("decompose", () => decompose(graph, target, (op) => templates.has(op)));
-  const simplified = timed(
+  const planOf = (graph: Graph, run: typeof timed) => {
+    const fusion = run("fuse", () => fuse(graph, target, optimizations));
+    const { storage, lowered, order } = run("lower", () => settleStorage(fusion));
+    const kernels = order.map((id) => lowered[id]);
+    const placement = run("plan", () => planMemory(storage, kernels, target));
+    return { fusion, storage, kernels, order, placement };
+  };
+  const split = timed(
     "simplify",
     () => simplify(splitForTarget(simplify(decomposed), target), { without: ["nested-reductions"] }),
   );
-  const fusion = timed("fuse", () => fuse(simplified, target, optimizations));
-  const { storage, lowered, order } = timed("lower", () => settleStorage(fusion));
-  const kernels = order.map((id) => lowered[id]);
-  const placement = timed("plan", () => planMemory(storage, kernels, target));
+  const unlimited = planOf(split, timed);
+  const { memoryBytes } = options;
+  const { plan, recomputation } = memoryBytes === undefined
+    ? { plan: unlimited }
+    : timed("recompute", () => fitMemory(unlimited, memoryBytes, (graph) => planOf(graph, untimed), name));
+  const { fusion, storage, kernels, order, placement } = plan;
+  const simplified = fusion.graph;
   const scalars = scalarsOf(simplified);
   const scalarsBuffer = placement.buffers.length;
   const tiled = optimizations.has("tiles");
@@ -110,7 +126,8 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   const program: Program = {
     name,
     hash: hashText(
-      `${hashGraph(graph)} ${[...optimizations].sort()} ${JSON.stringify(target)} ${tuningText(set)}`,
+      `${hashGraph(graph)} ${[...optimizations].sort()} ${JSON.stringify(target)} ${tuningText(set)}` +
+        againText(simplified),
     ),
     kernels: set.kernels,
     dispatches: set.dispatches,
@@ -119,10 +136,21 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     outputs: outputsOf(storage, placement),
     scalars,
     memory: placement.memory,
+    ...recomputation === undefined ? {} : { recomputation },
     compileMs,
   };
   const { tunables } = set;
   return { graph, decomposed, simplified, fusion, storage, kernels, order, placement, program, tunables };
+}
+
+function untimed<T>(_: string, run: () => T): T {
+  return run();
+}
+
+/** What is recomputed. */
+function againText(graph: Graph): string {
+  const again = graph.nodes.filter(({ origin }) => origin.recomputes !== undefined);
+  return again.map(({ id, origin }) => ` %${id} again %${origin.recomputes}`).join("");
 }
 
 /** What was tuned, and how. */

@@ -41,6 +41,26 @@ export class LimitError extends Error {
   }
 }
 
+/** A budget of memory that a program cannot keep, however much it recomputes. */
+export class MemoryBudgetError extends Error {
+  /** Name of the class. */
+  override readonly name = "MemoryBudgetError";
+  /** Puts the facts into the message. */
+  constructor(
+    /** Name of the program. */
+    readonly program: string,
+    /** The least that it can be planned with, in bytes. */
+    readonly needed: number,
+    /** The budget, in bytes. */
+    readonly budget: number,
+  ) {
+    super(
+      `the program ${program} needs at least ${needed} bytes of memory, recomputing all that helps, ` +
+        `but its budget is ${budget}`,
+    );
+  }
+}
+
 /** A graph whose text or structure is not well formed. */
 export class GraphError extends Error {
   /** Name of the class. */

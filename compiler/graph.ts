@@ -33,6 +33,11 @@ export interface Origin {
   readonly scope: string;
   /** The part of the training step that it belongs to. */
   readonly phase: "forward" | "backward" | "optimizer";
+  /**
+   * The node of the forward pass that this one computes again, just before the backward pass reads it; its own id where
+   * nothing else reads what it computes, and it is only computed later than it could be.
+   */
+  readonly recomputes?: NodeId;
 }
 
 /** One operation of a graph. */

@@ -10,7 +10,7 @@ export { type Compilation, compileGraph, type CompileOptions, compileStages } fr
 export { decompose } from "./decompose.ts";
 export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat } from "./dtype.ts";
-export { GraphError, InternalError, LimitError, ShapeError } from "./errors.ts";
+export { GraphError, InternalError, LimitError, MemoryBudgetError, ShapeError } from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
 export type { Boundary, Fusion, Group, GroupKind, Mode, Optimization } from "./fusion.ts";
 export {
@@ -34,12 +34,14 @@ export type {
   BufferPlan,
   BufferRange,
   Dispatch,
+  KeptValue,
   KernelSource,
   KernelTemplate,
   MemoryPlan,
   Program,
   ProgramScalar,
   ProgramTensor,
+  Recomputation,
 } from "./program.ts";
 export { evaluate, type HostValues } from "./reference.ts";
 export { type AppliedRule, simplify, type SimplifyOptions } from "./simplify.ts";

@@ -169,8 +169,13 @@ function readOrigin(line: LineReader): Origin {
   const mark = line.match(PHASE, "# and the phase").slice(1);
   const phases = Object.keys(PHASE_MARKS) as Origin["phase"][];
   const phase = phases.find((name) => PHASE_MARKS[name] === mark)!;
-  const scope = line.atEnd() || line.peek("@") ? "" : readWord(line);
-  return line.take("@") ? { site: readWord(line), scope, phase } : { scope, phase };
+  const scope = line.atEnd() || line.peek("@") || line.peek("again %") ? "" : readWord(line);
+  return {
+    ...line.take("@") ? { site: readWord(line) } : {},
+    scope,
+    phase,
+    ...line.take("again") ? { recomputes: readId(line) } : {},
+  };
 }
 
 function readOutputs(line: LineReader): GraphOutput[] {

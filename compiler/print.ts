@@ -6,7 +6,8 @@
  *     return y=%1
  *
  * After `#` comes the origin: `b` for the backward pass, `o` for the optimizer, nothing for the forward pass; then the
- * scope; then `@` and the source line. Attributes that the type already tells (`shape`, `dtype`) are left out.
+ * scope; then `@` and the source line; then `again %12` for what computes node 12 once more. Attributes that the type
+ * already tells (`shape`, `dtype`) are left out.
  *
  * @module
  */
@@ -109,11 +110,12 @@ function withoutTypeAttrs(node: Node): Attrs {
   );
 }
 
-function printOrigin({ phase, scope, site }: Origin): string {
+function printOrigin({ phase, scope, site, recomputes }: Origin): string {
   const parts = [
     `#${PHASE_MARKS[phase]}`,
     ...scope ? [word(scope)] : [],
     ...site === undefined ? [] : [`@${word(site)}`],
+    ...recomputes === undefined ? [] : [`again %${recomputes}`],
   ];
   return parts.join(" ") === "#" ? "" : parts.join(" ");
 }

@@ -111,6 +111,40 @@ export interface MemoryPlan {
   readonly naiveBytes: number;
 }
 
+/** A value of the forward pass that the backward pass reads: kept for it, or computed again. */
+export interface KeptValue {
+  /** Its node in the simplified graph. */
+  readonly node: number;
+  /** What computes it. */
+  readonly op: string;
+  /** The module that it belongs to. */
+  readonly scope: string;
+  /** Sizes of its axes. */
+  readonly shape: Shape;
+  /** Type of its elements. */
+  readonly dtype: DType;
+  /** Its size. */
+  readonly bytes: number;
+  /** The price of computing it a second time, traffic included. */
+  readonly multiplyAdds: number;
+}
+
+/** How a program was fitted into a budget of memory. */
+export interface Recomputation {
+  /** The budget. */
+  readonly budgetBytes: number;
+  /** Peak of the plan that recomputes nothing. */
+  readonly unlimitedPeakBytes: number;
+  /** Values that pass through memory a second time, computed again for the backward pass. */
+  readonly recomputed: readonly KeptValue[];
+  /** Values that stay in intermediate memory for the backward pass. */
+  readonly kept: readonly KeptValue[];
+  /** Arithmetic of all that is computed again. */
+  readonly multiplyAdds: number;
+  /** The same as a share of the arithmetic of the program without it. */
+  readonly share: number;
+}
+
 /** A compiled program. */
 export interface Program {
   /** Name in messages and listings. */
@@ -131,6 +165,8 @@ export interface Program {
   readonly scalars: readonly ProgramScalar[];
   /** What it holds in memory. */
   readonly memory: MemoryPlan;
+  /** How it was fitted into a budget; absent where none was given. */
+  readonly recomputation?: Recomputation;
   /** Milliseconds that each compiler stage took. */
   readonly compileMs: Readonly<Record<string, number>>;
 }

@@ -115,9 +115,10 @@ Deno.test("no scores of a whole sequence pass through memory, forward or backwar
 });
 
 Deno.test("twice as many layers make no more kernels: equal layers share theirs", () => {
-  const deeper = compileStages(tinyTrainStep(4), BASELINE);
-  assertEquals(deeper.program.kernels.length, step.program.kernels.length);
-  assertGreater(deeper.program.dispatches.length, step.program.dispatches.length);
+  // In two layers other values die in time to be overwritten in place than in many.
+  const [shallow, deeper] = [4, 8].map((layers) => compileStages(tinyTrainStep(layers), BASELINE).program);
+  assertEquals(deeper.kernels.length, shallow.kernels.length);
+  assertGreater(deeper.dispatches.length, shallow.dispatches.length);
 });
 
 Deno.test("every result that passes through memory says why", () => {
