@@ -33,9 +33,18 @@ export function columnSumPartners(graph: Graph): Map<NodeId, Node> {
   return partners;
 }
 
-/** Equal for equal matrices: reshapes keep row-major order, so the tensor below them and the sizes say it all. */
+/**
+ * Equal for equal matrices: reshapes keep row-major order, and casts from f16 to f32 every value, so the tensor below them
+ * and the sizes say it all.
+ */
 function keyOf(graph: Graph, id: NodeId, rows: number, cols: number): string {
   let node = graph.nodes[id];
-  while (node.op === "reshape") node = graph.nodes[node.inputs[0]];
+  for (;;) {
+    const below = graph.nodes[node.inputs[0]];
+    const keepsValues = node.op === "reshape" ||
+      (node.op === "cast" && node.dtype === "f32" && below.dtype === "f16");
+    if (!keepsValues) break;
+    node = below;
+  }
   return `${node.id} ${rows} ${cols}`;
 }
