@@ -7,6 +7,7 @@
 import {
   attention,
   compileGraph,
+  compileStages,
   type DType,
   grad,
   type Graph,
@@ -14,7 +15,7 @@ import {
   type Tensor,
   trace,
 } from "../compiler/mod.ts";
-import type { GpuDevice, LoadedProgram, StateStore } from "../runtime/mod.ts";
+import { type GpuDevice, type LoadedProgram, type StateStore, tune, TuningCache } from "../runtime/mod.ts";
 import { chainFor, timeOnce } from "./measure.ts";
 import { EPSILON, type MatmulCase, type PeerCase, type StepCase } from "./peers/cases.ts";
 
@@ -113,6 +114,9 @@ function graphsOf(one: OperationCase, dtype: DType): { fill: Graph; graph: Graph
   return { fill, graph: trace(fn, specs) };
 }
 
+/** Milliseconds that the tuner may take for an operation, which has a kernel or two. */
+const TUNE_MS = 2000;
+
 /** An operation that is loaded and can be timed. */
 export class Operation {
   readonly #device: GpuDevice;
@@ -127,7 +131,7 @@ export class Operation {
   }
 
   /**
-   * Compiles it, fills its operands and runs it once.
+   * Compiles it with schedules tuned for it, fills its operands and runs it once.
    *
    * @throws {LimitError} {@link GpuError} when there is no room.
    */
@@ -139,7 +143,10 @@ export class Operation {
       init.run({ scalars: { key: 1 } });
       await device.idle();
       init.destroy();
-      const program = compileGraph(graph, device.capabilities, { name: one.kind });
+      const cache = TuningCache.inMemory();
+      const compilation = compileStages(graph, device.capabilities, { name: one.kind });
+      await tune(device, [{ compilation, runs: 1 }], { cache, budgetMs: TUNE_MS });
+      const program = compileGraph(graph, device.capabilities, { name: one.kind, schedules: cache.lookup });
       const operation = new Operation(device, states, await device.load(program, states));
       await operation.time();
       operation.#chain = chainFor(await operation.time());

@@ -5,13 +5,16 @@
  */
 import type { RungResult } from "./ladder.ts";
 import type { PeerName } from "./peers/protocol.ts";
-import { type Comparison, ratioTo } from "./versus.ts";
+import { shorten } from "./text.ts";
+import { type Comparison, ratioOf, ratioTo } from "./versus.ts";
 
 /** A ratio of two times of one run. */
 export interface Ratio {
   readonly what: string;
-  /** How many times faster; undefined where a side has no figure. */
+  /** How many times faster by medians; undefined where a side has no figure. */
   readonly ratio?: number;
+  /** The same by each side's best run: what a machine that is busy with other work distorts less. */
+  readonly best?: number;
   /** What it should be at least; without it the ratio stands for itself. */
   readonly target?: number;
   /** Why there is no ratio. */
@@ -43,20 +46,29 @@ export function ratiosOf(comparisons: readonly Comparison[], fused: readonly Run
     const theirs = comparison?.peers.find((result) => result.peer === peer);
     if (!comparison || !theirs) return [];
     const note = comparison.own.error ?? theirs.error;
-    return [{ what: `${one}: sinter over ${peer}`, ratio: ratioTo(comparison, peer), target, note }];
+    return [{ what: `${one}: sinter over ${peer}`, ...ratioTo(comparison, peer), target, note }];
   });
-  const [eager, best] = [fused[0], fused.at(-1)];
-  if (!eager || !best || eager === best) return ratios;
-  const ratio = eager.ms && best.ms ? eager.ms.median / best.ms.median : undefined;
-  const note = eager.ms ? best.note : eager.note;
-  return [...ratios, { what: "6x384: fused over eager", ratio, target: FUSED_TARGET, note }];
+  const [eager, top] = [fused[0], fused.at(-1)];
+  if (!eager || !top || eager === top) return ratios;
+  const note = eager.ms ? top.note : eager.note;
+  return [...ratios, {
+    what: "6x384: fused over eager",
+    ...(eager.ms && top.ms ? ratioOf(eager.ms, top.ms) : {}),
+    target: FUSED_TARGET,
+    note,
+  }];
 }
 
 /** One line of text. */
-export function describeRatio({ what, ratio, target, note }: Ratio): string {
-  if (ratio === undefined) return `${what}: no ratio${note ? ` (${note})` : ""}`;
+export function describeRatio({ what, ratio, best, target, note }: Ratio): string {
+  if (ratio === undefined) return `${what}: no ratio${note ? ` (${shorten(note)})` : ""}`;
   const verdict = target === undefined
     ? ""
     : ` (target ${target}: ${ratio >= target ? "reached" : "missed"})`;
-  return `${what}: ${ratio.toFixed(ratio < 10 ? 2 : 1)} x${verdict}`;
+  const bests = best === undefined ? "" : `, best runs ${times(best)}`;
+  return `${what}: ${times(ratio)}${bests}${verdict}`;
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(ratio < 10 ? 2 : 1)} x`;
 }

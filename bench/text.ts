@@ -151,7 +151,7 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
       one.own.error ? `error: ${shorten(one.own.error)}` : "",
     ],
     ...one.peers.map((peer) => {
-      const ratio = ratioTo(one, peer.peer);
+      const { ratio } = ratioTo(one, peer.peer);
       return [
         "",
         peer.peer,

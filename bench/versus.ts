@@ -89,11 +89,16 @@ export async function compare(
   return { case: one.name, kind: one.kind, own, peers: results };
 }
 
-/** How many times faster ours is than a peer; undefined where one of them has no sound figure. */
-export function ratioTo({ own, peers }: Comparison, peer: PeerName): number | undefined {
+/** How many times faster ours is than a peer; nothing where one of them has no sound figure. */
+export function ratioTo({ own, peers }: Comparison, peer: PeerName): { ratio?: number; best?: number } {
   const theirs = peers.find((result) => result.peer === peer);
-  if (!own.ms || own.error !== undefined || !theirs?.ms || theirs.error !== undefined) return undefined;
-  return theirs.ms.median / own.ms.median;
+  if (!own.ms || own.error !== undefined || !theirs?.ms || theirs.error !== undefined) return {};
+  return ratioOf(theirs.ms, own.ms);
+}
+
+/** How many times longer one takes than the other, by medians and by each one's best run. */
+export function ratioOf(longer: Spread, shorter: Spread): { ratio: number; best: number } {
+  return { ratio: longer.median / shorter.median, best: longer.min / shorter.min };
 }
 
 async function enter(device: GpuDevice, one: PeerCase | Product, rung: Rung): Promise<Contestant> {

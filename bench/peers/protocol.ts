@@ -35,8 +35,8 @@ export interface PeerResult {
   readonly gflops?: number;
   /** For training steps. */
   readonly tokensPerSecond?: number;
-  /** Loss of each step, warm-up first. */
-  readonly losses?: readonly number[];
+  /** Loss of each step, warm-up first; null where it is no number, which JSON cannot say. */
+  readonly losses?: readonly (number | null)[];
   /** Compute dispatches of one run. */
   readonly dispatches?: number;
   /** Most bytes of GPU buffers alive at once. */
