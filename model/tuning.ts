@@ -18,6 +18,8 @@ import {
 } from "../compiler/mod.ts";
 import {
   type GpuDevice,
+  GpuError,
+  openDevice,
   tune,
   type TuneReport,
   type TuneTarget,
@@ -93,12 +95,24 @@ export class Tuning {
     }
     const targets = stages.map((compilation, i) => ({ compilation, runs: jobs[i].runs }));
     if (!this.#isDue(targets, this.cache)) return programs;
-    const again = this.options.choice === "always";
-    const warn = this.options.notify;
-    const report = await tune(this.device, targets, { cache: this.cache, again, warn });
+    await this.#tune(targets, this.cache);
     await this.cache.save();
-    this.options.notify?.(describe(report));
-    return report.improved > 0 ? this.#stages(jobs).map(({ program }) => program) : programs;
+    return this.#stages(jobs).map(({ program }) => program);
+  }
+
+  /** On a device of its own: a kernel that the driver cannot stand takes that one with it, and not the run. */
+  async #tune(targets: readonly TuneTarget[], cache: TuningCache): Promise<void> {
+    const { choice, notify = () => {} } = this.options;
+    const device = await openDevice();
+    try {
+      const report = await tune(device, targets, { cache, again: choice === "always", warn: notify });
+      notify(describe(report));
+    } catch (problem) {
+      if (!(problem instanceof GpuError)) throw problem;
+      notify(`tuning stopped: ${problem.message}; kernels that were not reached keep their defaults`);
+    } finally {
+      device.destroy();
+    }
   }
 
   #stages(jobs: readonly Job[]): Compilation[] {

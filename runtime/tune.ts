@@ -28,9 +28,9 @@ export interface TuneTarget {
 export interface TuneOptions {
   /** Milliseconds that the search may take, beside what the driver needs for the programs anyway; 4000 by default. */
   readonly budgetMs?: number;
-  /** Takes each kernel's new schedule; measured before: false searches only kernels that the cache does not know. */
+  /** Takes what is found. Kernels that it knows already are not searched. */
   readonly cache: TuningCache;
-  /** Searches kernels that the cache knows as well, from what it has. */
+  /** Searches kernels that the cache knows as well, beginning with what it has. */
   readonly again?: boolean;
   /** Is told, in one line, of schedules whose results are wrong. */
   readonly warn?: (line: string) => void;

@@ -105,6 +105,14 @@ Deno.test("a session goes on to the bit with the schedules of another one", asyn
   assert(first.params.every((value, i) => value === second.params[i]));
 });
 
+Deno.test("a run that is told to tunes its kernels, says so in one line, and knows all of them afterwards", async () => {
+  const cache = TuningCache.inMemory();
+  const { schedules, lines } = await compile({ choice: "always", cache });
+  assertEquals(lines.length, 1, lines.join("\n"));
+  assertMatch(lines[0], /^tuned \d+ kernels in [\d.]+ s \(\d+ schedules tried\): /);
+  for (const { key } of tunables) assertEquals(schedules[key], cache.get(key)?.schedule);
+});
+
 Deno.test("the two switches exclude each other", () => {
   assertEquals(tuneChoice({}), "auto");
   assertEquals(tuneChoice({ tune: true }), "always");
