@@ -5,7 +5,7 @@
  * @module
  */
 import type { GpuDevice } from "../runtime/mod.ts";
-import { caseNamed, STEP_CASES } from "./cases.ts";
+import { STEP_CASES } from "./cases.ts";
 import { compileStep } from "./compile_step.ts";
 import { type Spread, spreadOf } from "./measure.ts";
 import { flopsOf, Operation, type OperationCase, type Product } from "./operations.ts";
@@ -122,7 +122,9 @@ async function enterOperation(device: GpuDevice, one: OperationCase | Product): 
 }
 
 async function enterStep(device: GpuDevice, name: string, rung: Rung): Promise<Contestant> {
-  const shape = STEP_CASES.find(({ peer }) => peer === name) ?? caseNamed(name);
+  // There is one way to write a step here, which knows the limits.
+  const known = name.replace(/-naive$/, "");
+  const shape = STEP_CASES.find(({ peer }) => peer === known);
   if (!shape) throw new TypeError(`no training step is called ${name}`);
   const { program } = await compileStep(device, shape, rung);
   const run = await TrainingRun.load(device, shape, rung.recipe, program);
