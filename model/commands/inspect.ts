@@ -11,9 +11,10 @@ import {
   explain,
   type Graph,
   LAVAPIPE,
+  type ScheduleLookup,
   STAGES,
 } from "../../compiler/mod.ts";
-import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
+import { ensureAdapter, openDevice, TuningCache } from "../../runtime/mod.ts";
 import { TOKENIZERS } from "../../data/mod.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { layoutParameters } from "../params.ts";
@@ -81,10 +82,12 @@ async function main(args: readonly string[]): Promise<number> {
   const { preset = "nano", stage = "groups", program = "step", mode = "fused" } = values;
   const request = { ...values, preset, microBatch: values["micro-batch"], out: "" };
   planRun(request, true); // wrong sizes are refused before a device is opened
-  const target = await targetFor(values.target ?? "adapter");
-  const plan = planRun(request, target.software);
+  const { capabilities, measured } = await targetFor(values.target ?? "adapter");
+  const plan = planRun(request, capabilities.software);
   const name = `${preset}_${program}`;
-  print(explain(compileStages(traceProgram(program, plan), target, { mode, name }), stage));
+  const schedules = mode === "fused" ? measured : undefined;
+  const compilation = compileStages(traceProgram(program, plan), capabilities, { mode, name, schedules });
+  print(explain(compilation, stage));
   return 0;
 }
 
@@ -102,17 +105,24 @@ function traceProgram(program: ProgramName, { model, microBatch, dtype }: RunPla
   return makers[program]();
 }
 
-async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Capabilities> {
-  if (name === "lavapipe") return LAVAPIPE;
-  if (name === "baseline") return BASELINE;
+/** What to compile for, and the schedules that were measured there: what a run would get. */
+interface Target {
+  readonly capabilities: Capabilities;
+  readonly measured?: ScheduleLookup;
+}
+
+async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Target> {
+  if (name === "lavapipe") return { capabilities: LAVAPIPE };
+  if (name === "baseline") return { capabilities: BASELINE };
   try {
     await ensureAdapter();
     const device = await openDevice();
     console.error(`compiled for ${device.describe()}`);
-    return device.capabilities;
+    const { capabilities } = device;
+    return { capabilities, measured: (await TuningCache.open(device)).lookup };
   } catch {
     console.error("no adapter opens here: compiled for WebGPU's guaranteed minimum");
-    return BASELINE;
+    return { capabilities: BASELINE };
   }
 }
 
