@@ -56,7 +56,7 @@ export interface TuneReport {
 const BUDGET_MS = 4000;
 /** A byte that moves costs as much as so many operations: about as much on a processor as on a GPU. */
 const OPERATIONS_OF_A_BYTE = 8;
-/** Kernels with a smaller share of the cost are left alone. */
+/** Kernels with a smaller share are left alone. */
 const SMALL_SHARE = 0.01;
 /** No kernel is tuned of which a single dispatch takes this share of the budget. */
 const TOO_SLOW_SHARE = 0.1;
@@ -69,8 +69,8 @@ interface Work {
   readonly dispatch: Dispatch;
   /** Dispatches of one run of all targets. */
   count: number;
-  /** What it is thought to cost in all. */
-  cost: number;
+  /** What it may cost in all, in operations, before it was timed. */
+  guess: number;
 }
 
 /** The kernels of the targets that could be cut in other ways and that the cache does not know. */
@@ -92,25 +92,30 @@ export async function tune(
   const works = worksOf(targets).filter(({ tunable }) => again || !cache.get(tunable.key));
   for (const { compilation } of targets) await device.warmUp(compilation.program);
   const started = performance.now();
-  const total = works.reduce((sum, { cost }) => sum + cost, 0);
-  const large = works.filter(({ cost }) => cost >= SMALL_SHARE * total);
+  const guessed = works.reduce((sum, { guess }) => sum + guess, 0);
+  const timed: (Work & { readonly ms: number })[] = [];
+  for (const work of works.filter(({ guess }) => guess >= SMALL_SHARE * guessed)) {
+    const ms = await onBench(device, work, (bench) => bench.glance(startOf(work.tunable, cache)));
+    if (ms !== undefined && ms < TOO_SLOW_SHARE * budgetMs) timed.push({ ...work, ms });
+  }
   for (const { tunable } of works) {
     if (!cache.get(tunable.key)) cache.set(tunable.key, { schedule: tunable.preferred, trials: 0 });
   }
-  let left = large.reduce((sum, { cost }) => sum + cost, 0);
+  timed.sort((a, b) => b.ms * b.count - a.ms * a.count);
+  let left = timed.reduce((sum, { ms, count }) => sum + ms * count, 0);
   const report = { kernels: 0, improved: 0, trials: 0, beforeMs: 0, afterMs: 0 };
   const winners: Schedule[] = [];
-  for (const work of large) {
+  for (const work of timed) {
     const { tunable, count } = work;
+    const total = work.ms * count;
     const now = performance.now();
     const end = started + budgetMs;
     if (now >= end) break;
-    const until = now + Math.max(LEAST_SHARE * budgetMs, (end - now) * work.cost / left);
-    left -= work.cost;
+    const until = now + Math.max(LEAST_SHARE * budgetMs, (end - now) * total / left);
+    left -= total;
     const result = await onBench(device, work, async (bench) => {
       const start = startOf(tunable, cache);
       const ms = await bench.time(start);
-      if (ms > TOO_SLOW_SHARE * budgetMs) return undefined;
       const found = await searchSchedules({
         candidates: [start, ...tunable.candidates().filter((candidate) => !same(candidate, start))],
         hints: winners.filter(({ kind }) => kind === start.kind),
@@ -138,21 +143,21 @@ export async function tune(
   return { ...report, ms: performance.now() - started };
 }
 
-/** Every kernel once, the dearest first. */
+/** Every kernel once, the dearest first, as far as can be guessed. */
 function worksOf(targets: readonly TuneTarget[]): Work[] {
   const works = new Map<string, Work>();
   for (const { compilation: { tunables, program }, runs } of targets) {
     for (const tunable of tunables) {
       const dispatches = program.dispatches.filter(({ kernel }) => kernel === tunable.kernel);
       const [dispatch] = dispatches;
-      const work = works.get(tunable.key) ?? { tunable, dispatch, count: 0, cost: 0 };
+      const work = works.get(tunable.key) ?? { tunable, dispatch, count: 0, guess: 0 };
       const launches = runs * dispatches.length;
       work.count += launches;
-      work.cost += launches * (dispatch.flops + OPERATIONS_OF_A_BYTE * dispatch.bytes);
+      work.guess += launches * (dispatch.flops + OPERATIONS_OF_A_BYTE * dispatch.bytes);
       works.set(tunable.key, work);
     }
   }
-  return [...works.values()].sort((a, b) => b.cost - a.cost);
+  return [...works.values()].sort((a, b) => b.guess - a.guess);
 }
 
 /** What the cache says, as far as the template still offers it, or else the template's choice. */
@@ -173,7 +178,7 @@ async function onBench<T>(
 ): Promise<T | undefined> {
   let bench: KernelBench | undefined;
   try {
-    bench = await KernelBench.open(device, tunable, dispatch);
+    bench = KernelBench.open(device, tunable, dispatch);
     return await body(bench);
   } catch (problem) {
     const skip = problem instanceof LimitError ||

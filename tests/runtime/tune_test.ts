@@ -88,7 +88,7 @@ Deno.test("a kernel that computes something else is rejected, with the element",
       },
     };
     assertNotEquals(faulty.variant(wrong).source.wgsl, tunable.variant(wrong).source.wgsl);
-    const bench = await KernelBench.open(device, faulty, program.dispatches[0]);
+    const bench = KernelBench.open(device, faulty, program.dispatches[0]);
     const compare = (challenger: Schedule, best: Schedule) => bench.compare(challenger, best);
     const found = await searchSchedules({
       candidates: [tunable.preferred, wrong],
@@ -119,7 +119,7 @@ Deno.test("loops give the same under all of their schedules, those of GPUs inclu
       const { tunables, program } = compileStages(graph, { ...device.capabilities, software });
       for (const tunable of tunables) {
         const dispatch = program.dispatches.find(({ kernel }) => kernel === tunable.kernel)!;
-        const bench = await KernelBench.open(device, tunable, dispatch);
+        const bench = KernelBench.open(device, tunable, dispatch);
         for (const candidate of tunable.candidates().slice(1)) {
           kinds.add(candidate.kind);
           const verdict = await bench.compare(candidate, tunable.preferred);
