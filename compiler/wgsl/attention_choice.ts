@@ -72,21 +72,18 @@ function subgroupSchedule(
 ): SubgroupAttention {
   const lanes = target.subgroupSize;
   const roles = rolesOf(kind, shape);
-  let rows = Math.min(2 * lanes, MOST_HELD.subgroup / covering(Math.ceil(quadsOf(shape) / lanes), 1));
+  const quads = covering(Math.ceil(quadsOf(shape) / lanes), 1);
+  let rows = Math.max(1, Math.min(2 * lanes, MOST_HELD.subgroup / quads));
   while (!filled(roles.rows, rows)) rows /= 2;
   const { batch, queries, keys, width } = shape;
   const large = kind === "forward" && 4 * batch * queries * keys * width >= LARGE_FLOPS;
   const columns = Math.min(large ? 64 : 32, covering(roles.columns, lanes));
-  const perLane = ([4, 2] as const).find((perLane) => lanes * perLane <= columns) ?? 1;
-  return {
-    kind: "subgroup",
-    lanes,
-    rows,
-    perLane,
-    channelStep: 4,
-    // Two results double the statements of a step.
-    columnStep: kind === "gradKV" ? Math.max(2, perLane) : 4,
-  };
+  // Loads of a step take most of the text: wide heads, and kernels with two results, get fewer columns.
+  const loads = kind === "gradKV" ? 4 : 8;
+  const most = Math.min(columns / lanes, loads / quads);
+  const perLane = ([4, 2] as const).find((perLane) => perLane <= most) ?? 1;
+  const columnStep = Math.max(perLane, Math.min(4, Math.floor(loads / 2 / quads)));
+  return { kind: "subgroup", lanes, rows, perLane, channelStep: 4, columnStep };
 }
 
 /** The smallest power of two from `low` on that covers `n`. */
