@@ -71,6 +71,18 @@ export class Generator {
     { temperature, topK, seed }: SamplingOptions,
     onTokens: (tokens: Int32Array) => void = () => {},
   ): Promise<Int32Array> {
+    return await this.begin(prompt, count, { temperature, topK, seed })(onTokens);
+  }
+
+  /**
+   * As {@link generate}, but only submits the first tokens, and returns the function that goes on. Its `whenIdle` is called
+   * once, when the last tokens are on their way and the device is idle.
+   */
+  begin(
+    prompt: readonly number[] | Int32Array,
+    count: number,
+    { temperature, topK, seed }: SamplingOptions,
+  ): (onTokens?: (tokens: Int32Array) => void, whenIdle?: () => void) => Promise<Int32Array> {
     const { history, window } = this.shape;
     const { vocabulary } = this.config;
     if (prompt.length === 0) throw new RangeError("the prompt is empty");
@@ -84,10 +96,12 @@ export class Generator {
     tokens.set(prompt);
     this.states.write("history", 0, tokens);
     const end = prompt.length + count;
-    for (let next = prompt.length, chunk = 1; next < end;) {
+    let next = prompt.length;
+    let started = 0;
+    const submit = (chunk: number) => {
       const first = next;
-      const started = performance.now();
-      for (; next < Math.min(end, first + chunk); next++) {
+      started = performance.now();
+      for (const stop = Math.min(end, next + chunk); next < stop; next++) {
         const position = next - 1;
         this.program.run({
           scalars: {
@@ -99,15 +113,24 @@ export class Generator {
           },
         });
       }
-      const drawn = await this.#read(first, next);
-      tokens.set(drawn, first);
-      onTokens(drawn);
-      chunk = Math.min(64, Math.max(1, Math.round(chunk * CHUNK_MS / (performance.now() - started))));
-    }
-    return tokens.subarray(prompt.length, end);
-  }
-
-  async #read(first: number, end: number): Promise<Int32Array> {
-    return new Int32Array((await this.states.read("history", first * 4, (end - first) * 4)).buffer);
+      return this.states.beginRead("history", first * 4, (next - first) * 4);
+    };
+    let readback = submit(1);
+    return async (onTokens = () => {}, whenIdle = () => {}) => {
+      if (count === 0) whenIdle();
+      for (let first = prompt.length; first < end;) {
+        const [from, to] = [first, next];
+        const bytes = await readback(() => {
+          const rate = (to - from) / (performance.now() - started);
+          if (to < end) readback = submit(Math.min(64, Math.max(1, Math.round(CHUNK_MS * rate))));
+          else whenIdle();
+        });
+        const drawn = new Int32Array(bytes.buffer);
+        tokens.set(drawn, from);
+        onTokens(drawn);
+        first = to;
+      }
+      return tokens.subarray(prompt.length, end);
+    };
   }
 }

@@ -4,11 +4,15 @@
  *
  * @module
  */
+import type { HostSpan } from "../runtime/mod.ts";
 import type { RunPlan, TrainRequest } from "./run_options.ts";
+import type { ProfileSummary } from "./profile_plan.ts";
 
 /** To the Worker. */
 export type TrainerCommand =
   | { readonly kind: "start"; readonly request: TrainRequest }
+  /** Something that the sender's thread did, for the run's profile. */
+  | { readonly kind: "span"; readonly span: HostSpan }
   /** Finish the step, save, end. */
   | { readonly kind: "stop" };
 
@@ -62,6 +66,8 @@ export type TrainerEvent =
   | { readonly kind: "validation"; readonly step: number; readonly loss: number }
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
   | { readonly kind: "checkpoint"; readonly step: number; readonly path: string }
+  /** The profile of some steps has been written. */
+  | { readonly kind: "profile"; readonly summary: ProfileSummary }
   /** Something that a user should know and the run survives. */
   | { readonly kind: "notice"; readonly text: string }
   | { readonly kind: "end"; readonly reason: "finished" | "stopped"; readonly step: number }

@@ -65,6 +65,10 @@ export interface TrainRequest {
   readonly saveEvery?: number;
   /** Steps between samples of text; 0 for never. */
   readonly sampleEvery?: number;
+  /** File that a profile of some steps is written to, as a Chrome trace. */
+  readonly profile?: string;
+  /** Steps that are profiled as they run; 5 by default. */
+  readonly profileSteps?: number;
 }
 
 /** Everything that a run needs to know. Plain data: it travels to a Worker and lies beside a checkpoint. */

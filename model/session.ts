@@ -6,7 +6,7 @@
  */
 import { compileGraph, type Program } from "../compiler/mod.ts";
 import type { Batch } from "../data/mod.ts";
-import type { GpuDevice, LoadedProgram, MetricsRing, StateStore } from "../runtime/mod.ts";
+import type { GpuDevice, LoadedProgram, MetricsRing, Readback, StateStore } from "../runtime/mod.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
 import { isScaled, SCALING_STATES } from "./precision.ts";
 import { arenaNames, layoutParameters, type ParameterLayout } from "./params.ts";
@@ -119,12 +119,22 @@ export class TrainingSession {
 
   /** Reads the values that {@link restore} takes. Waits for all steps so far. */
   async snapshot(): Promise<OptimizerValues> {
-    const read = (kind: string) => readArenas(this.states, this.layout, kind);
-    const scaling: Record<string, Float32Array> = {};
-    for (const name of this.scalingStates) {
-      scaling[name] = new Float32Array((await this.states.read(name)).buffer, 0, 1);
-    }
-    return { params: await read("params"), m: await read("m"), v: await read("v"), ...scaling };
+    return await this.beginSnapshot()();
+  }
+
+  /** As {@link snapshot}, in two halves: steps may be submitted when the second one calls its `whenIdle`. */
+  beginSnapshot(): Readback<OptimizerValues> {
+    const arenas = STATES.flatMap((kind) => arenaNames(this.layout, kind));
+    const readback = this.states.beginReadAll([...arenas, ...this.scalingStates]);
+    return async (whenIdle) => {
+      const values = await readback(whenIdle);
+      const scaling = this.scalingStates.map((name) => [
+        name,
+        new Float32Array(values.get(name)!.buffer, 0, 1),
+      ]);
+      const flat = (kind: string) => joinArenas(values, this.layout, kind);
+      return { params: flat("params"), m: flat("m"), v: flat("v"), ...Object.fromEntries(scaling) };
+    };
   }
 
   /** Names of the numbers that a run needs to go on besides its flat tensors. */
@@ -151,33 +161,42 @@ export class TrainingSession {
 
   /** Reads the figures of the steps since the last call, oldest first. Blocks the thread until they are done. */
   async drain(): Promise<StepFigures[]> {
-    const records = await this.#ring.drain();
-    return records.map(({ tag: step, values: { loss, gradNorm, lossScale } }) => ({
-      step,
-      loss,
-      gradNorm,
-      ...lossScale === undefined ? {} : { lossScale },
-      learningRate: learningRate(this.#schedule, step),
-    }));
+    return await this.beginDrain()();
   }
 
-  /** Mean loss over batches, without learning from them. The program is compiled at the first call. */
-  async validate(batches: Iterable<Batch>): Promise<number> {
-    const { program, ring } = this.#validation ??= await this.#loadValidation();
-    let sum = 0;
-    let count = 0;
-    const collect = async () => {
-      for (const { values } of await ring.drain()) {
-        sum += values.loss;
-        count++;
-      }
+  /** As {@link drain}, in two halves, between which steps may be submitted. */
+  beginDrain(): Readback<StepFigures[]> {
+    const readback = this.#ring.beginDrain();
+    return async (whenIdle) =>
+      (await readback(whenIdle)).map(({ tag: step, values: { loss, gradNorm, lossScale } }) => ({
+        step,
+        loss,
+        gradNorm,
+        ...lossScale === undefined ? {} : { lossScale },
+        learningRate: learningRate(this.#schedule, step),
+      }));
+  }
+
+  /** Mean loss over at most {@link MAX_PENDING} batches, without learning from them. */
+  async validate(batches: readonly Batch[]): Promise<number> {
+    await this.loadValidation();
+    return await this.beginValidation(batches)();
+  }
+
+  /** As {@link validate}, in two halves. The program must have been loaded. */
+  beginValidation(batches: readonly Batch[]): Readback<number> {
+    const { program, ring } = this.#validation!;
+    for (const batch of batches) program.run({ batch: { ...batch }, record: ring });
+    const readback = ring.beginDrain();
+    return async (whenIdle) => {
+      const records = await readback(whenIdle);
+      return records.reduce((sum, { values }) => sum + values.loss, 0) / records.length;
     };
-    for (const batch of batches) {
-      if (ring.full) await collect();
-      program.run({ batch: { ...batch }, record: ring });
-    }
-    await collect();
-    return sum / count;
+  }
+
+  /** Compiles and loads what validations need, unless that is done. */
+  async loadValidation(): Promise<void> {
+    this.#validation ??= await this.#loadValidation();
   }
 
   async #loadValidation() {
@@ -190,7 +209,7 @@ export class TrainingSession {
       schedules: (key) => schedules[key],
     });
     const program = await this.device.load(compiled, this.states);
-    return { program, ring: program.createRing(["loss"]) };
+    return { program, ring: program.createRing(["loss"], { slots: MAX_PENDING }) };
   }
 }
 
@@ -205,12 +224,16 @@ export function writeArenas(
   layout.arenas.forEach(({ start, end }, i) => states.write(names[i], 0, flat.subarray(start, end)));
 }
 
-async function readArenas(states: StateStore, layout: ParameterLayout, kind: string): Promise<Float32Array> {
+function joinArenas(
+  values: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
+  layout: ParameterLayout,
+  kind: string,
+): Float32Array {
   const names = arenaNames(layout, kind);
-  if (names.length === 1) return new Float32Array((await states.read(kind)).buffer, 0, layout.size);
+  if (names.length === 1) return new Float32Array(values.get(kind)!.buffer, 0, layout.size);
   const flat = new Float32Array(layout.size);
   for (const [i, { start, end }] of layout.arenas.entries()) {
-    flat.set(new Float32Array((await states.read(names[i])).buffer, 0, end - start), start);
+    flat.set(new Float32Array(values.get(names[i])!.buffer, 0, end - start), start);
   }
   return flat;
 }

@@ -16,6 +16,14 @@ const worker = self as unknown as WorkerScope;
 const trainer = new Trainer((event) => worker.postMessage(event));
 
 worker.onmessage = ({ data }) => {
-  if (data.kind === "start") trainer.run(data.request);
-  else trainer.stop();
+  switch (data.kind) {
+    case "start":
+      trainer.run(data.request);
+      break;
+    case "span":
+      trainer.noteSpan(data.span);
+      break;
+    case "stop":
+      trainer.stop();
+  }
 };

@@ -6,19 +6,23 @@
  * @module
  */
 import { Dataset, encodeText, loadText, loadTokenizer, type Tokenizer } from "../data/mod.ts";
-import { type GpuDevice, openDevice } from "../runtime/mod.ts";
-import { type Checkpoint, CheckpointError, readTensors, saveCheckpoint } from "./checkpoint.ts";
+import { type GpuDevice, type HostSpan, openDevice } from "../runtime/mod.ts";
+import { type Checkpoint, CheckpointError, readTensors } from "./checkpoint.ts";
 import { explainFailure } from "./errors.ts";
 import { Generator } from "./generator.ts";
 import type { TrainerEvent } from "./messages.ts";
 import { cutParameters, joinParameters, layoutParameters } from "./params.ts";
+import { runPipeline, type Work } from "./pipeline.ts";
 import { LOSS_SCALING, requirePrecision } from "./precision.ts";
+import { planProfile, PROFILE_STEPS } from "./profile_plan.ts";
 import { findStart } from "./resume.ts";
 import { planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
+import { RunProfile } from "./run_profile.ts";
+import { type Saved, Saver } from "./saver.ts";
 import { MAX_PENDING, type StepFigures, TrainingSession } from "./session.ts";
 import { Tuning } from "./tuning.ts";
 
-/** Time between two looks at the losses, in milliseconds: each costs some 11 ms in which the device is idle. */
+/** Time between two looks at the losses, in milliseconds: how long an interrupt may have to wait, and a progress bar. */
 const DRAIN_MS = 400;
 /** Batches of one validation. */
 const VALIDATION_BATCHES = 8;
@@ -35,15 +39,19 @@ interface Parts {
   readonly session: TrainingSession;
   readonly data: Dataset;
   readonly tokenizer: Tokenizer;
+  /** Absent when no samples are asked for. */
+  readonly generator?: Generator;
+  /** Absent unless one is asked for. */
+  readonly profile?: RunProfile;
 }
 
 /** One training run. */
 export class Trainer {
   #stopRequested = false;
   #device?: GpuDevice;
-  #generator?: Generator;
-  #savedStep = -1;
+  #profile?: RunProfile;
   #savedPath?: string;
+  readonly #saver = new Saver((saved, step) => this.#noteSaved(saved, step));
 
   /** @param emit Takes the events of the run, in order; the last one is `end` or `failure`. */
   constructor(private readonly emit: (event: TrainerEvent) => void) {}
@@ -53,19 +61,27 @@ export class Trainer {
     this.#stopRequested = true;
   }
 
+  /** Takes down what another thread did, when the run is being profiled. */
+  noteSpan(span: HostSpan): void {
+    this.#profile?.add(span);
+  }
+
   /** Runs to the end. Never rejects: what goes wrong becomes a `failure` event. */
   async run(request: TrainRequest): Promise<void> {
     let last: TrainerEvent;
     try {
       const { parts, start } = await this.#open(request);
       last = await this.#train(parts, start);
+      await this.#saver.settled();
     } catch (problem) {
+      await this.#saver.close();
       const { message, badInput } = explainFailure(problem);
       const remains = this.#savedPath
         ? `; the checkpoint ${this.#savedPath} is good: go on with --resume`
         : "";
       last = { kind: "failure", message: message + remains, badInput };
     }
+    await this.#saver.close();
     this.#device?.destroy();
     this.emit(last);
   }
@@ -79,6 +95,10 @@ export class Trainer {
     const plan = previous ?? planRun(request, device.capabilities.software);
     requirePrecision(plan.dtype, device.capabilities, device.info.description);
     const start = checkpoint?.trainer.step ?? 0;
+    const { profile: file, profileSteps = PROFILE_STEPS } = request;
+    const profile = this.#profile = file === undefined
+      ? undefined
+      : await RunProfile.open(file, device, planProfile(start, plan.steps, profileSteps));
     const tokenizer = await loadTokenizer(plan.tokenizer);
     const data = await openData(plan);
     this.emit({
@@ -102,9 +122,10 @@ export class Trainer {
     const session = await this.#openSession(device, plan, tuning);
     if (checkpoint) await restore(session, checkpoint);
     else await session.initialize();
-    this.#savedStep = start;
     this.#savedPath = checkpoint?.path;
-    return { parts: { out, plan, session, data, tokenizer }, start };
+    if (plan.evalEvery > 0) await session.loadValidation();
+    const generator = plan.sampleEvery > 0 ? await loadGenerator(session, tokenizer) : undefined;
+    return { parts: { out, plan, session, data, tokenizer, generator, profile }, start };
   }
 
   async #openSession(device: GpuDevice, plan: RunPlan, tuning: Tuning): Promise<TrainingSession> {
@@ -122,82 +143,163 @@ export class Trainer {
   }
 
   async #train(parts: Parts, start: number): Promise<TrainerEvent> {
-    const { plan: { steps, evalEvery, sampleEvery, saveEvery } } = parts;
-    const isDue = (every: number, step: number) => every > 0 && (step % every === 0 || step === steps);
-    let chunk = 1;
+    const { steps } = parts.plan;
     let done = start;
-    while (done < steps && !this.#stopRequested) {
-      const due = [evalEvery, sampleEvery, saveEvery].filter((every) => every > 0)
-        .map((every) => (Math.floor(done / every) + 1) * every);
-      const end = Math.min(steps, done + chunk, ...due);
-      const ms = await this.#steps(parts, done, end);
-      // The first chunk also pays for what drivers do at the first launch, so growth is bounded.
-      chunk = Math.min(MAX_PENDING, Math.max(1, Math.min(2 * chunk, Math.round(DRAIN_MS / ms))));
-      done = end;
-      if (isDue(evalEvery, done)) await this.#validate(parts, done);
-      if (isDue(sampleEvery, done)) await this.#sample(parts, done);
-      if (saveEvery > 0 && done % saveEvery === 0) await this.#save(parts, done);
-      await new Promise((resolve) => setTimeout(resolve, 0)); // lets a stop request in
-    }
-    if (this.#savedStep !== done) await this.#save(parts, done);
+    const works = this.#works(parts, start, (step) => done = step);
+    await runPipeline(() => works.next().value);
     return { kind: "end", reason: done === steps ? "finished" : "stopped", step: done };
   }
 
-  /** Takes steps `first` to `end` - 1 and reports them; returns the mean milliseconds of one. */
-  async #steps({ plan, session, data }: Parts, first: number, end: number): Promise<number> {
-    const { accumulation } = plan;
-    const started = performance.now();
-    for (let step = first; step < end; step++) {
-      const micro = Array.from({ length: accumulation }, (_, i) => data.batchAt(step * accumulation + i));
-      session.step(step, micro);
+  /**
+   * What the device has to do from step `start` on, in order. It is asked for the next work while the one before is
+   * finished, and told by `onDone` how many steps have been submitted.
+   */
+  *#works(parts: Parts, start: number, onDone: (step: number) => void): IterableIterator<Work, undefined> {
+    const { plan: { steps, evalEvery, sampleEvery, saveEvery }, profile } = parts;
+    const isDue = (every: number, step: number) => every > 0 && (step % every === 0 || step === steps);
+    let chunk = 1;
+    let done = start;
+    let saved = start;
+    while (done < steps && !this.#stopRequested) {
+      const due = [evalEvery, sampleEvery, saveEvery].filter((every) => every > 0)
+        .map((every) => (Math.floor(done / every) + 1) * every);
+      const end = Math.min(steps, done + chunk, profile?.boundaryAfter(done) ?? Infinity, ...due);
+      let msPerStep = 0;
+      yield this.#steps(parts, done, end, (ms) => msPerStep = ms);
+      // The first chunk also pays for what drivers do at the first launch, so growth is bounded.
+      chunk = Math.min(MAX_PENDING, Math.max(1, Math.min(2 * chunk, Math.round(DRAIN_MS / msPerStep))));
+      onDone(done = end);
+      if (isDue(evalEvery, done)) yield this.#validation(parts, done);
+      if (isDue(sampleEvery, done)) yield this.#sample(parts, done);
+      if (saveEvery > 0 && done % saveEvery === 0) yield this.#save(parts, saved = done);
+      if (profile?.isDue(done)) yield this.#writeProfile(parts, profile);
     }
-    const figures = await session.drain();
-    const ms = (performance.now() - started) / (end - first);
-    for (const { step, ...values } of figures) {
-      const tokensPerSecond = tokensPerStep(plan) / ms * 1000;
-      this.emit({ kind: "step", step: step + 1, ...values, tokensPerSecond, ms });
-    }
-    checkFinite(figures);
-    return ms;
+    if (profile?.isPending) yield this.#writeProfile(parts, profile);
+    if (saved !== done) yield this.#save(parts, done);
   }
 
-  async #validate({ session, data }: Parts, step: number): Promise<void> {
+  /** Steps `first` to `end` - 1; `onTime` takes the mean milliseconds of one as soon as the device has done them. */
+  #steps(parts: Parts, first: number, end: number, onTime: (ms: number) => void): Work {
+    const { plan, session, data, profile } = parts;
+    return () => {
+      const started = performance.now();
+      profile?.enterSteps(first);
+      for (let step = first; step < end; step++) {
+        profile?.enterStep(step);
+        const prepared = profile?.begin("prepare batches");
+        const micro = Array.from(
+          { length: plan.accumulation },
+          (_, i) => data.batchAt(step * plan.accumulation + i),
+        );
+        prepared?.();
+        session.step(step, micro);
+      }
+      const readback = session.beginDrain();
+      return async (whenIdle) => {
+        let ms = 0;
+        const figures = await readback(() => {
+          onTime(ms = (performance.now() - started) / (end - first));
+          whenIdle?.();
+        });
+        const sent = profile?.begin("send figures");
+        for (const { step, ...values } of figures) {
+          const tokensPerSecond = tokensPerStep(plan) / ms * 1000;
+          profile?.noteLoss(step, values.loss);
+          this.emit({ kind: "step", step: step + 1, ...values, tokensPerSecond, ms });
+        }
+        sent?.();
+        checkFinite(figures);
+        this.#saver.check();
+      };
+    };
+  }
+
+  #validation({ session, data, profile }: Parts, step: number): Work {
     const count = Math.min(VALIDATION_BATCHES, data.validationBatches);
-    const batches = Array.from({ length: count }, (_, index) => data.validationBatch(index));
-    this.emit({ kind: "validation", step, loss: await session.validate(batches) });
+    return () => {
+      profile?.enterOther(step);
+      const batches = Array.from({ length: count }, (_, index) => data.validationBatch(index));
+      const readback = session.beginValidation(batches);
+      return async (whenIdle) => this.emit({ kind: "validation", step, loss: await readback(whenIdle) });
+    };
   }
 
-  async #sample({ plan, session, tokenizer }: Parts, step: number): Promise<void> {
-    const prompt = Int32Array.from(tokenizer.encode(SAMPLE_PROMPT));
-    const count = SAMPLE_TOKENS[plan.tokenizer];
-    this.#generator ??= await Generator.load(session.device, session.states, plan.model, {
-      capacity: prompt.length + count,
-      mode: plan.mode,
-    });
-    const tokens = await this.#generator.generate(prompt, count, { ...SAMPLE_OPTIONS, seed: plan.seed });
-    this.emit({ kind: "sample", step, text: tokenizer.decode([...prompt, ...tokens]) });
+  #sample({ plan, tokenizer, generator, profile }: Parts, step: number): Work {
+    const prompt = samplePrompt(tokenizer);
+    return () => {
+      profile?.enterOther(step);
+      const options = { ...SAMPLE_OPTIONS, seed: plan.seed };
+      const goOn = generator!.begin(prompt, SAMPLE_TOKENS[plan.tokenizer], options);
+      return async (whenIdle) => {
+        const tokens = await goOn(undefined, whenIdle);
+        this.emit({ kind: "sample", step, text: tokenizer.decode([...prompt, ...tokens]) });
+      };
+    };
   }
 
-  async #save({ out, plan, session, tokenizer }: Parts, step: number): Promise<void> {
-    const { params, ...optimizer } = await session.snapshot();
-    const flat = ([name, data]: [string, Float32Array]) => ({ name, shape: [data.length], data });
-    const path = await saveCheckpoint(out, {
-      config: plan.model,
-      tokenizer: tokenizer.file(),
-      parameters: cutParameters(session.layout, params),
-      optimizer: Object.entries(optimizer).map(flat),
-      trainer: {
-        step,
-        position: step * plan.accumulation,
-        seed: plan.seed,
-        plan,
-        schedules: session.schedules,
-      },
-    });
-    this.#savedStep = step;
+  /** Reads the state; the files are written while the run goes on. */
+  #save({ out, plan, session, tokenizer, profile }: Parts, step: number): Work {
+    return () => {
+      profile?.enterOther(step);
+      const readback = session.beginSnapshot();
+      return async (whenIdle) => {
+        const { params, ...optimizer } = await readback(whenIdle);
+        const flat = ([name, data]: [string, Float32Array]) => ({ name, shape: [data.length], data });
+        await this.#saver.save(out, {
+          config: plan.model,
+          tokenizer: tokenizer.file(),
+          parameters: cutParameters(session.layout, params),
+          optimizer: Object.entries(optimizer).map(flat),
+          trainer: {
+            step,
+            position: step * plan.accumulation,
+            seed: plan.seed,
+            plan,
+            schedules: session.schedules,
+          },
+        });
+      };
+    };
+  }
+
+  #noteSaved({ path, start, end }: Saved, step: number): void {
     this.#savedPath = path;
     this.emit({ kind: "checkpoint", step, path });
+    this.noteSpan({
+      name: "write checkpoint",
+      category: "host",
+      start,
+      end,
+      args: { step },
+      thread: "checkpoint",
+    });
   }
+
+  /** A profile that cannot be written is no reason to give the run up. */
+  #writeProfile({ plan, session }: Parts, profile: RunProfile): Work {
+    return () => async (whenIdle) => {
+      try {
+        const programs = session.compiled.map(({ program }) => program);
+        this.emit({ kind: "profile", summary: await profile.finish(programs, { plan }) });
+      } catch (problem) {
+        const { message } = explainFailure(problem);
+        this.emit({ kind: "notice", text: `the profile could not be written: ${message}` });
+      }
+      whenIdle?.();
+    };
+  }
+}
+
+function samplePrompt(tokenizer: Tokenizer): Int32Array {
+  return Int32Array.from(tokenizer.encode(SAMPLE_PROMPT));
+}
+
+async function loadGenerator(
+  { device, states, plan }: TrainingSession,
+  tokenizer: Tokenizer,
+): Promise<Generator> {
+  const capacity = samplePrompt(tokenizer).length + SAMPLE_TOKENS[plan.tokenizer];
+  return await Generator.load(device, states, plan.model, { capacity, mode: plan.mode });
 }
 
 async function openData({ data, tokenizer, microBatch, model, seed }: RunPlan): Promise<Dataset> {

@@ -25,6 +25,7 @@ export class TrainerClient {
   readonly #worker: Worker;
   readonly #finished = Promise.withResolvers<FinalEvent>();
   #over = false;
+  #profiled = false;
 
   /** Starts the Worker; `onEvent` is called with every event of the run, the last one included. */
   constructor(private readonly onEvent: (event: TrainerEvent) => void) {
@@ -43,6 +44,7 @@ export class TrainerClient {
 
   /** Starts the run. */
   start(request: TrainRequest): void {
+    this.#profiled = request.profile !== undefined;
     this.#send({ kind: "start", request });
   }
 
@@ -65,9 +67,17 @@ export class TrainerClient {
     if (!this.#over) this.#worker.postMessage(command);
   }
 
+  #sendSpan(name: string, start: number): void {
+    const [from, to] = [start, performance.now()].map((time) => performance.timeOrigin + time);
+    const span = { name, category: "host", start: from, end: to, thread: "main thread" };
+    this.#send({ kind: "span", span });
+  }
+
   #receive(event: TrainerEvent): void {
     if (this.#over) return;
+    const start = performance.now();
     this.onEvent(event);
+    if (this.#profiled) this.#sendSpan(`show ${event.kind}`, start);
     if (event.kind === "end" || event.kind === "failure") this.#finished.resolve(event);
   }
 }

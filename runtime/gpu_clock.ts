@@ -6,13 +6,12 @@
  */
 import type { GpuDevice } from "./device.ts";
 import { PassTimer } from "./pass_timer.ts";
-import { hostTime } from "./trace_events.ts";
 
 /** One moment on both clocks. */
 export interface ClockReading {
   /** Ticks of the device. */
   readonly device: bigint;
-  /** Milliseconds since 1970. */
+  /** The same on this thread's `performance.now()`. */
   readonly host: number;
   /** The host's time is right to within this many milliseconds. */
   readonly errorMs: number;
@@ -41,7 +40,7 @@ async function readOnce(device: GpuDevice): Promise<ClockReading> {
   const encoder = device.gpu.createCommandEncoder({ label: "clock" });
   encoder.beginComputePass({ timestampWrites: timer.next() }).end();
   const commands = encoder.finish();
-  const before = hostTime();
+  const before = performance.now();
   device.gpu.queue.submit([commands]);
   const { idleAt, stamps: [begin, end] } = await timer.read();
   timer.destroy();
@@ -67,7 +66,7 @@ export class ClockMap {
     this.errorMs = Math.max(this.#anchor.errorMs, Math.abs(this.toHost(other.device) - other.host));
   }
 
-  /** Milliseconds since 1970. */
+  /** On this thread's `performance.now()`. */
   toHost(ticks: bigint): number {
     return this.#anchor.host + Number(ticks - this.#anchor.device) * this.tickMs;
   }

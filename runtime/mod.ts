@@ -42,7 +42,6 @@ export {
 export { MetricsRing, type RingOptions, type RingRecord } from "./ring.ts";
 export { StateStore } from "./state.ts";
 export {
-  hostTime,
   type Trace,
   type TraceArgs,
   type TraceCounter,
@@ -50,7 +49,7 @@ export {
   type TraceSpan,
   traceText,
 } from "./trace_events.ts";
-export { type ReadRange, StagingPool } from "./transfer.ts";
+export { type Readback, type ReadRange, StagingPool } from "./transfer.ts";
 export { type TensorData } from "./values.ts";
 export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";
 export { TUNE_VARIABLE, TuningCache, type TuningEntry } from "./tune_cache.ts";

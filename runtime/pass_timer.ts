@@ -4,7 +4,6 @@
  * @module
  */
 import type { GpuDevice } from "./device.ts";
-import { hostTime } from "./trace_events.ts";
 import { download, type ReadRange } from "./transfer.ts";
 
 /** Queries of a set: WebGPU's limit. A pass takes two. */
@@ -16,7 +15,7 @@ const STAMP = 8;
 export interface PassStamps {
   /** Ticks of the device's clock: the beginning and the end of the first pass, of the second, and so on. */
   readonly stamps: BigUint64Array;
-  /** Milliseconds since 1970 when the queue was idle. */
+  /** When the queue was idle, on this thread's `performance.now()`. */
   readonly idleAt: number;
 }
 
@@ -62,7 +61,7 @@ export class PassTimer {
     );
     gpu.queue.submit([encoder.finish()]);
     let idleAt = 0;
-    const parts = await download(this.#device, ranges, () => idleAt = hostTime());
+    const parts = await download(this.#device, ranges, () => idleAt = performance.now());
     for (const { buffer } of ranges) memory.free(buffer);
     const stamps = new BigUint64Array(this.#passes * 2);
     parts.forEach((part, i) => stamps.set(new BigUint64Array(part.buffer), i * QUERIES));

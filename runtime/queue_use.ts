@@ -9,9 +9,9 @@ import type { TraceSpan } from "./trace_events.ts";
 
 /** A time in which the device had nothing to do. */
 export interface QueueGap {
-  /** Milliseconds since 1970. */
+  /** Milliseconds, on the recording's clock. */
   readonly start: number;
-  /** Milliseconds since 1970. */
+  /** Likewise. */
   readonly end: number;
   /** What the device did before and after it. */
   readonly between: readonly [string, string];

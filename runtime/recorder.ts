@@ -12,7 +12,7 @@ import { DeviceError } from "./errors.ts";
 import { encodePass, type Launch, type LoadedProgram } from "./execute.ts";
 import { ClockMap, type ClockReading, readClocks } from "./gpu_clock.ts";
 import { PassTimer } from "./pass_timer.ts";
-import { hostTime, type TraceArgs, type TraceSpan } from "./trace_events.ts";
+import type { TraceArgs, TraceSpan } from "./trace_events.ts";
 
 /** What is taken down: nothing, submissions, or every dispatch. */
 export type RecorderMode = "off" | "queue" | "kernels";
@@ -31,7 +31,7 @@ export interface HostSpan extends TraceSpan {
   readonly thread: string;
 }
 
-/** What a {@link Recorder} has taken down. */
+/** What a {@link Recorder} has taken down, on the clock of its thread's `performance.now()`. */
 export interface Recording {
   /** In the order of the queue; none overlaps another. */
   readonly device: readonly DeviceSpan[];
@@ -119,14 +119,16 @@ export class Recorder {
    */
   begin(name: string, args: TraceArgs = {}, thread: string = DEVICE_THREAD): (() => void) | undefined {
     if (this.mode === "off") return undefined;
-    const start = hostTime();
+    const start = performance.now();
     const all = { ...this.args, ...args };
-    return () => this.add({ name, category: "host", start, end: hostTime(), args: all, thread });
+    return () =>
+      this.#host.push({ name, category: "host", start, end: performance.now(), args: all, thread });
   }
 
-  /** Takes a span down that was measured elsewhere. */
+  /** Takes down what another thread did; its times are in milliseconds since 1970. */
   add(span: HostSpan): void {
-    this.#host.push(span);
+    const { timeOrigin } = performance;
+    this.#host.push({ ...span, start: span.start - timeOrigin, end: span.end - timeOrigin });
   }
 
   /**

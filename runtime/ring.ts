@@ -10,7 +10,7 @@ import { sizeOf } from "../compiler/graph.ts";
 import type { ProgramTensor } from "../compiler/program.ts";
 import { BindingError } from "./errors.ts";
 import type { LoadedProgram } from "./execute.ts";
-import { download, type ReadRange } from "./transfer.ts";
+import { beginDownload, type Readback, type ReadRange } from "./transfer.ts";
 import { toTensorData } from "./values.ts";
 
 /** How to make a ring. */
@@ -106,9 +106,13 @@ export class MetricsRing {
    *
    * @throws {GpuError} when the device failed.
    */
-  async drain(): Promise<RingRecord[]> {
+  drain(): Promise<RingRecord[]> {
+    return this.beginDrain()();
+  }
+
+  /** As {@link drain}, in two halves; runs that follow the first one may be recorded in the ring. */
+  beginDrain(): Readback<RingRecord[]> {
     const tags = this.#tags.splice(0);
-    if (tags.length === 0) return [];
     const first = (this.#next - tags.length + this.slots) % this.slots;
     const untilEnd = Math.min(tags.length, this.slots - first);
     const span = (slot: number, count: number): ReadRange => ({
@@ -116,10 +120,14 @@ export class MetricsRing {
       offset: slot * this.#slotBytes,
       bytes: count * this.#slotBytes,
     });
-    const parts = await download(this.#loaded.device, [
+    const readback = beginDownload(this.#loaded.device, [
       span(first, untilEnd),
       span(0, tags.length - untilEnd),
     ]);
+    return async (whenIdle) => this.#decode(tags, await readback(whenIdle));
+  }
+
+  #decode(tags: readonly number[], parts: readonly Uint8Array<ArrayBuffer>[]): RingRecord[] {
     const records: RingRecord[] = [];
     for (const part of parts) {
       for (let at = 0; at < part.length; at += this.#slotBytes) {

@@ -6,7 +6,7 @@
  */
 import type { GpuDevice } from "./device.ts";
 import { BindingError } from "./errors.ts";
-import { download, upload } from "./transfer.ts";
+import { beginDownload, type Readback, upload } from "./transfer.ts";
 
 const USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
@@ -71,10 +71,30 @@ export class StateStore {
    * @throws {GpuError} when the device failed.
    */
   async read(name: string, byteOffset = 0, bytes?: number): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.beginRead(name, byteOffset, bytes)();
+  }
+
+  /** As {@link read}, in two halves. */
+  beginRead(name: string, byteOffset = 0, bytes?: number): Readback<Uint8Array<ArrayBuffer>> {
     const size = bytes ?? this.#get(name).bytes - byteOffset;
     const buffer = this.#range(name, byteOffset, size);
-    const [result] = await download(this.#device, [{ buffer, offset: byteOffset, bytes: size }]);
-    return result;
+    const readback = beginDownload(this.#device, [{ buffer, offset: byteOffset, bytes: size }]);
+    return async (whenIdle) => (await readback(whenIdle))[0];
+  }
+
+  /**
+   * Reads whole states as they are after all runs so far, for the price of one. Until the second half calls its `whenIdle`,
+   * nothing that changes them may be submitted.
+   *
+   * @throws {BindingError} when there is no such state.
+   * @throws {GpuError} when the device failed.
+   */
+  beginReadAll(names: readonly string[]): Readback<Map<string, Uint8Array<ArrayBuffer>>> {
+    const readback = beginDownload(this.#device, names.map((name) => ({ ...this.#get(name), offset: 0 })));
+    return async (whenIdle) => {
+      const values = await readback(whenIdle);
+      return new Map(names.map((name, i) => [name, values[i]]));
+    };
   }
 
   /** Sets a state, or all of them, to zero bytes. */

@@ -5,11 +5,6 @@
  * @module
  */
 
-/** Milliseconds since 1970, comparable between the threads of a process. */
-export function hostTime(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 /** Facts beside an event: the viewer shows them when the event is chosen. */
 export type TraceArgs = Readonly<Record<string, string | number>>;
 
@@ -19,9 +14,9 @@ export interface TraceSpan {
   readonly name: string;
   /** Kind of event, for the viewer's filters. */
   readonly category: string;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since a moment that all events of a trace share. */
   readonly start: number;
-  /** Milliseconds since 1970, not before `start`. */
+  /** Likewise, not before `start`. */
   readonly end: number;
   /** What there is to say about it. */
   readonly args?: TraceArgs;
@@ -43,7 +38,7 @@ export interface TraceCounter {
   readonly name: string;
   /** Heading under which it is drawn; that of a row. */
   readonly process: string;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the moment that all events share. */
   readonly at: number;
   /** Its value from then on. */
   readonly value: number;

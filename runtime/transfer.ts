@@ -55,65 +55,107 @@ interface Piece {
 }
 
 /**
- * Reads ranges of buffers, after everything that was submitted before. Blocks the thread until the queue is done.
+ * The second half of a readback, whose copies have been submitted. Blocks the thread until the queue is done.
  *
  * @param whenIdle Called once, as soon as all values have been copied and the queue is empty. What it submits runs while
  * Deno sleeps and the values come to the host, and does not change what is read.
+ */
+export type Readback<T> = (whenIdle?: () => void) => Promise<T>;
+
+/**
+ * Reads ranges of buffers, after everything that was submitted before. Blocks the thread until the queue is done.
+ *
+ * @param whenIdle See {@link Readback}.
  * @returns One array per range.
  * @throws {GpuError} when the device is lost or has failed.
  */
 export async function download(
   device: GpuDevice,
   ranges: readonly ReadRange[],
-  whenIdle: () => void = () => {},
+  whenIdle?: () => void,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
+  return await beginDownload(device, ranges)(whenIdle);
+}
+
+/**
+ * As {@link download}, in two halves. Until the second one calls its `whenIdle`, nothing that changes the ranges may be
+ * submitted: what is too large for one staging buffer is copied later.
+ */
+export function beginDownload(
+  device: GpuDevice,
+  ranges: readonly ReadRange[],
+): Readback<Uint8Array<ArrayBuffer>[]> {
   device.throwIfFailed();
   const results = ranges.map(({ bytes }) => new Uint8Array(bytes));
   const all = batches(ranges);
-  if (all.length === 0) whenIdle();
-  for (const pieces of all) {
-    const total = pieces.reduce((sum, piece) => sum + align4(piece.bytes), 0);
-    const staging = device.staging.acquire(total);
-    const encoder = device.gpu.createCommandEncoder({ label: "readback" });
-    let at = 0;
-    const copy = () => {
-      for (const { range, start, bytes } of pieces) {
-        const { buffer, offset } = ranges[range];
-        encoder.copyBufferToBuffer(buffer, offset + start, staging, at, align4(bytes));
-        at += align4(bytes);
-      }
-    };
-    if (device.recorder) device.recorder.encodeCopies(encoder, total, copy);
-    else copy();
-    device.gpu.queue.submit([encoder.finish()]);
-    const waited = device.recorder?.begin("wait for the queue");
-    const mapping = staging.mapAsync(GPUMapMode.READ, 0, total);
-    waited?.();
-    mapping.catch(() => {}); // whoever fails in between, this promise is looked at only below
-    if (pieces === all.at(-1)) whenIdle();
-    try {
-      const slept = device.recorder?.begin("sleep of Deno's readback");
-      await mapping;
-      slept?.();
-      const copied = device.recorder?.begin("copy to the host");
-      const mapped = new Uint8Array(staging.getMappedRange(0, total));
-      at = 0;
-      for (const { range, start, bytes } of pieces) {
-        results[range].set(mapped.subarray(at, at + bytes), start);
-        at += align4(bytes);
-      }
-      staging.unmap();
-      copied?.();
-    } catch (problem) {
-      // The device's own report, which says more, is delivered as an event of its own.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+  const first = all.length > 0 ? submitCopies(device, ranges, all[0]) : undefined;
+  return async (whenIdle = () => {}) => {
+    if (all.length === 0) whenIdle();
+    for (const pieces of all) {
+      const staging = pieces === all[0] ? first! : submitCopies(device, ranges, pieces);
+      const waited = device.recorder?.begin("wait for the queue");
+      const mapping = staging.mapAsync(GPUMapMode.READ, 0, bytesOf(pieces));
+      waited?.();
+      mapping.catch(() => {}); // whatever whenIdle throws, nobody looks at this promise then
+      if (pieces === all.at(-1)) whenIdle();
+      await fetchPieces(device, staging, mapping, pieces, results);
+      device.staging.release(staging);
       device.throwIfFailed();
-      throw new GpuError("internal", `a readback failed: ${oneLine(String(problem))}`);
     }
-    device.staging.release(staging);
+    return results;
+  };
+}
+
+/** Copies pieces, one after the other, into a staging buffer, and returns it. */
+function submitCopies(device: GpuDevice, ranges: readonly ReadRange[], pieces: readonly Piece[]): GPUBuffer {
+  const total = bytesOf(pieces);
+  const staging = device.staging.acquire(total);
+  const encoder = device.gpu.createCommandEncoder({ label: "readback" });
+  const copy = () => {
+    let at = 0;
+    for (const { range, start, bytes } of pieces) {
+      const { buffer, offset } = ranges[range];
+      encoder.copyBufferToBuffer(buffer, offset + start, staging, at, align4(bytes));
+      at += align4(bytes);
+    }
+  };
+  if (device.recorder) device.recorder.encodeCopies(encoder, total, copy);
+  else copy();
+  device.gpu.queue.submit([encoder.finish()]);
+  return staging;
+}
+
+/** Puts pieces that lie in a staging buffer into the arrays that they are of, once the buffer is mapped. */
+async function fetchPieces(
+  device: GpuDevice,
+  staging: GPUBuffer,
+  mapping: Promise<undefined>,
+  pieces: readonly Piece[],
+  results: readonly Uint8Array[],
+): Promise<void> {
+  try {
+    const slept = device.recorder?.begin("sleep of Deno's readback");
+    await mapping;
+    slept?.();
+    const copied = device.recorder?.begin("copy to the host");
+    const mapped = new Uint8Array(staging.getMappedRange(0, bytesOf(pieces)));
+    let at = 0;
+    for (const { range, start, bytes } of pieces) {
+      results[range].set(mapped.subarray(at, at + bytes), start);
+      at += align4(bytes);
+    }
+    staging.unmap();
+    copied?.();
+  } catch (problem) {
+    // The device's own report, which says more, is delivered as an event of its own.
+    await new Promise((resolve) => setTimeout(resolve, 0));
     device.throwIfFailed();
+    throw new GpuError("internal", `a readback failed: ${oneLine(String(problem))}`);
   }
-  return results;
+}
+
+function bytesOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { bytes }) => sum + align4(bytes), 0);
 }
 
 /** Cuts ranges into pieces, and pieces into batches of at most one staging buffer. */

@@ -6,6 +6,7 @@
  */
 import type { StepEvent, TrainerEvent } from "../messages.ts";
 import { otherPreset, tokensPerStep } from "../run_options.ts";
+import { type ProfileSummary, words } from "../profile_plan.ts";
 import { plot, type Point } from "./plot.ts";
 import { clock, count, mebibytes, printable } from "./text.ts";
 
@@ -74,6 +75,9 @@ export class HumanReport implements Report {
       case "notice":
         screen.line(event.text);
         break;
+      case "profile":
+        this.#showProfile(event.summary);
+        break;
       case "end":
         this.#showEnd();
         break;
@@ -106,6 +110,26 @@ export class HumanReport implements Report {
     );
     this.#steps = plan.steps;
     this.#resumedFrom = resumedFrom;
+  }
+
+  #showProfile({ path, queue, kernels, use, kernelsByTime }: ProfileSummary): void {
+    const { screen } = this;
+    const asTheyRun = queue.end > queue.first ? `steps ${words(queue)} as they run, ` : "";
+    screen.line(
+      `profile: ${asTheyRun}${words(kernels)} kernel by kernel, in ${path}; open it in ui.perfetto.dev or ` +
+        "chrome://tracing",
+    );
+    const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+    if (use) {
+      const host = use.gap?.host.slice(0, 2).map(({ name, ms }) => `${name} ${ms.toFixed(2)} ms`).join(", ");
+      const gap = use.gap
+        ? `; the longest gap was ${(use.gap.end - use.gap.start).toFixed(2)} ms between ` +
+          `${use.gap.between.join(" and ")}${host ? `, the host's part of it: ${host}` : ""}`
+        : "";
+      screen.line(`profile: the GPU worked ${percent(use.busyShare)} of ${use.windowMs.toFixed(0)} ms${gap}`);
+    }
+    const shares = kernelsByTime.map(({ name, share }) => `${name} ${percent(share)}`);
+    if (shares.length > 0) screen.line(`profile: most time went into ${shares.join(", ")}`);
   }
 
   #showStep(event: StepEvent): void {

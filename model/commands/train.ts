@@ -55,6 +55,8 @@ const FLAGS = {
   "eval-every": every("validations"),
   "save-every": every("checkpoints; the end of a run is always saved"),
   "sample-every": every("text samples"),
+  "profile": { kind: "text", metavar: "FILE", help: "Write a Chrome trace of some steps to this file." },
+  "profile-steps": { kind: "whole", min: 1, max: 1000, help: "Steps that are profiled; left out: 5." },
   "json": { kind: "switch", help: "Write JSON lines to standard output, text for people to standard error." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
@@ -131,7 +133,22 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     evalEvery: values["eval-every"],
     saveEvery: values["save-every"],
     sampleEvery: values["sample-every"],
+    profile: profileFrom(values),
+    profileSteps: values["profile-steps"],
   };
+}
+
+function profileFrom(values: FlagValues<typeof FLAGS>): string | undefined {
+  const { profile } = values;
+  const steps = values["profile-steps"];
+  if (profile === undefined && steps !== undefined) {
+    throw new InputError(
+      `--profile-steps ${steps}`,
+      "no file is named for the profile",
+      "add --profile FILE",
+    );
+  }
+  return profile === undefined ? undefined : userPath(profile);
 }
 
 function newestRun(): string | undefined {
