@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { caseNamed } from "../../bench/cases.ts";
 import { climbLadder, disagreement, LOSS_STEPS, type RungResult } from "../../bench/ladder.ts";
-import { layoutOf, RUNGS } from "../../bench/rungs.ts";
+import { layoutOf, RUNGS, TOP, traceRung } from "../../bench/rungs.ts";
+import { compileGraph, LAVAPIPE } from "../../compiler/mod.ts";
+import { traceTrainStep } from "../../model/programs.ts";
 import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
 
 const TINY = caseNamed("tiny")!;
@@ -24,6 +26,12 @@ Deno.test("a rung of the ladder trains another model than the others", async () 
   } finally {
     device.destroy();
   }
+});
+
+Deno.test("the top rung is not the program that trains", () => {
+  const { optimizations } = TOP.recipe;
+  const top = compileGraph(traceRung(TINY, TOP.recipe), LAVAPIPE, { optimizations });
+  assertEquals(top.hash, compileGraph(traceTrainStep(TINY, TINY), LAVAPIPE).hash);
 });
 
 Deno.test("rungs loaded anew for every visit, or too large for the device, end the climb", async () => {
