@@ -40,7 +40,7 @@ export const MAX_CONTEXT = 1024;
  * others are the four published GPT-2s (Radford et al. 2019, table 2, with the head counts of the released weights).
  */
 export const PRESETS: Readonly<Record<PresetName, ModelConfig>> = {
-  "nano": { layers: 4, width: 128, heads: 4, context: 128, vocabulary: BYTE_VOCABULARY },
+  "nano": { layers: 3, width: 128, heads: 4, context: 64, vocabulary: BYTE_VOCABULARY },
   "gpt2": { layers: 12, width: 768, heads: 12, context: 1024, vocabulary: GPT2_VOCABULARY },
   "gpt2-medium": { layers: 24, width: 1024, heads: 16, context: 1024, vocabulary: GPT2_VOCABULARY },
   "gpt2-large": { layers: 36, width: 1280, heads: 20, context: 1024, vocabulary: GPT2_VOCABULARY },

@@ -117,10 +117,10 @@ const one = { gpu: 1, cpu: 1 };
 /** Peak learning rates: GPT-3's for models of these sizes (Brown et al. 2020, table 2.1); nano's was measured. */
 const DEFAULTS: Readonly<Record<PresetName, Defaults>> = {
   "nano": {
-    steps: 300,
-    learningRate: 1e-3,
+    steps: 400,
+    learningRate: 3e-3,
     saveEvery: 100,
-    microBatch: { gpu: 8, cpu: 8 },
+    microBatch: { gpu: 16, cpu: 16 },
     accumulation: one,
   },
   "gpt2": {
