@@ -10,15 +10,16 @@ import { OPS } from "./ops/mod.ts";
 import { fromNode } from "./tensor.ts";
 import { TraceContext, withContext } from "./trace_context.ts";
 
-/** Whether an op is left as it is, for a template. */
-type Keep = (op: string) => boolean;
-
 /**
  * The same graph without composites; every new node keeps the origin of the composite that it comes from.
  *
  * @param keep Which ops that have a decomposition are left all the same; none by default.
  */
-export function decompose(graph: Graph, target: Capabilities, keep: Keep = () => false): Graph {
+export function decompose(
+  graph: Graph,
+  target: Capabilities,
+  keep: (op: string) => boolean = () => false,
+): Graph {
   const result = new TraceContext(new GraphBuilder());
   return withContext(result, () => {
     const moved = expand(graph.nodes, result, target, keep);
@@ -28,6 +29,9 @@ export function decompose(graph: Graph, target: Capabilities, keep: Keep = () =>
     return result.builder.finish();
   });
 }
+
+/** Whether an op is left as it is, for a template. */
+type Keep = (op: string) => boolean;
 
 /** Copies nodes into `into`, each composite written out in its place. */
 function expand(nodes: readonly Node[], into: TraceContext, target: Capabilities, keep: Keep): NodeId[] {

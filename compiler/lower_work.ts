@@ -44,13 +44,16 @@ export interface KernelIR {
   readonly reduced: number;
   /** Loop body, or the epilogue of a template. */
   readonly body: Body;
-  /** What a template reads: A and B of a product; updates, order and offsets of a segment sum; q, k, v and
-   * what the gradients need of attention; an indexed op's input. */
+  /**
+   * What a template reads: A and B of a product; q, k, v and what the gradients need of attention; updates, order and
+   * offsets of a segment sum; an indexed op's input.
+   */
   readonly operands: Readonly<Record<string, Operand>>;
   /** Sizes of a product, of attention, or of an indexed op. */
   readonly sizes: Readonly<Record<string, number>>;
-  /** Op of an indexed or attention kernel, and what it was given besides tensors. */
+  /** Op of an indexed or attention kernel. */
   readonly op?: string;
+  /** What that op was given besides tensors. */
   readonly attrs?: Attrs;
 }
 
