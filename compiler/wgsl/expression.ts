@@ -16,6 +16,7 @@ import {
   valueOfName,
 } from "../kernel.ts";
 import { OPS } from "../ops/mod.ts";
+import { packedElement, roundedToHalf } from "./packed.ts";
 import { registerType, type Slot, type Slots, stepOf, storageType } from "./slots.ts";
 import type { Writer } from "./writer.ts";
 
@@ -112,7 +113,8 @@ export class Emitter {
     if (!spec.wgsl) throw new InternalError(`op ${op} has no WGSL expression`);
     const text = spec.wgsl(texts, { dtype: dtypes[0], lanes }, attrs);
     // Rounding to f16 must survive inside a kernel, or fused and unfused programs would differ.
-    return { text: op === "cast" && dtype === "f16" ? throughF16(text, lanes) : text, lanes };
+    if (op !== "cast" || dtype !== "f16") return { text, lanes };
+    return { text: this.context.slots.packs ? roundedToHalf(text, lanes) : throughF16(text, lanes), lanes };
   }
 
   #index(w: Writer, index: IndexExpr, dtype: DType): Emitted {
@@ -156,8 +158,8 @@ export class Emitter {
     const relative = add(index, constantIndex(-slot.base));
     const step = this.#hasVectorVariable(w, index) ? "other" : stepOf(index, vector, slot.base);
     if (step === "next") {
-      const at = quarter(this.#text(w, relative));
-      return { text: toRegister(`${slot.name}[${at}]`, dtype, 4), lanes: 4 };
+      const four = `${slot.name}[${quarter(this.#text(w, relative))}]`;
+      return { text: slot.packed ? `unpackHalf(${four})` : toRegister(four, dtype, 4), lanes: 4 };
     }
     if (step === "same") return { text: this.#element(slot, this.#text(w, relative), dtype), lanes: 1 };
     const each = [0, 1, 2, 3].map((lane) => this.#element(slot, this.#text(w, relative, lane), dtype));
@@ -165,6 +167,7 @@ export class Emitter {
   }
 
   #element(slot: Slot, at: string, dtype: DType): string {
+    if (slot.packed) return packedElement(slot.name, at);
     const text = slot.wide ? `${slot.name}[${at} / 4u][${at} % 4u]` : `${slot.name}[${at}]`;
     return toRegister(text, dtype, 1);
   }
@@ -182,7 +185,8 @@ export class Emitter {
     const step = stepOf(index, vector, slot.base);
     const whole = lanes === 4 ? text : splat(text, 4, dtype);
     if (step === "next" && slot.wide && limit === undefined) {
-      w.line(`${slot.name}[${quarter(this.#text(w, relative))}] = ${toStorage(whole, dtype, 4)};`);
+      const stored = slot.packed ? `packHalf(${whole})` : toStorage(whole, dtype, 4);
+      w.line(`${slot.name}[${quarter(this.#text(w, relative))}] = ${stored};`);
       return;
     }
     if (step === "same") {
@@ -203,6 +207,9 @@ export class Emitter {
   }
 
   #place(slot: Slot, at: string): string {
+    if (slot.packed) {
+      throw new InternalError(`one number is stored to ${slot.name}, which holds words of two`);
+    }
     return slot.wide ? `${slot.name}[${at} / 4u][${at} % 4u]` : `${slot.name}[${at}]`;
   }
 }

@@ -31,6 +31,8 @@ export interface Slot {
   readonly elements: number;
   /** Declared as an array of vec4. */
   readonly wide: boolean;
+  /** Holds f16 as words of two, see `packed.ts`; always wide. */
+  readonly packed: boolean;
   readonly write: boolean;
 }
 
@@ -61,6 +63,8 @@ export function stepOf(index: IndexExpr, vector: string, base = 0): "same" | "ne
 /** Collects accesses into slots. */
 export class Slots {
   readonly list: Slot[] = [];
+  /** True where f16 is better packed and unpacked than used. */
+  readonly packs: boolean;
 
   /**
    * @param exclusive True for roots in a buffer that the dispatch writes: their slots must all be read_write.
@@ -72,6 +76,7 @@ export class Slots {
     exclusive: (root: number) => boolean,
     sizeOf: (root: number) => number,
   ) {
+    this.packs = target.software;
     const byRoot = new Map<number, Access[]>();
     for (const access of accesses) {
       const known = byRoot.get(access.root);
@@ -98,7 +103,9 @@ export class Slots {
     const wide = steps.includes("next");
     const elements = wide ? Math.ceil((high + 1 - base) / 4) * 4 : high + 1 - base;
     const name = `t${this.list.length}`;
-    this.list.push({ name, root, dtype, base, elements, wide, write });
+    const packed = this.packs && dtype === "f16" && wide &&
+      cluster.every((access, i) => !access.write || (steps[i] === "next" && fillsWords(access)));
+    this.list.push({ name, root, dtype, base, elements, wide, packed, write });
   }
 
   /** The slot that covers an access. */
@@ -114,13 +121,18 @@ export class Slots {
 
   /** Declarations in binding order. */
   declarations(): string[] {
-    return this.list.map(({ name, dtype, wide, write }) => {
+    return this.list.map(({ name, dtype, wide, packed, write }) => {
       const element = storageType(dtype);
-      return `var<storage, ${write ? "read_write" : "read"}> ${name}: array<${
-        wide ? `vec4<${element}>` : element
-      }>`;
+      const type = packed ? "vec2<u32>" : wide ? `vec4<${element}>` : element;
+      return `var<storage, ${write ? "read_write" : "read"}> ${name}: array<${type}>`;
     });
   }
+}
+
+/** False where the last of the stores along an axis has less than four neighbours to write. */
+function fillsWords({ index }: Access): boolean {
+  const [low, high] = rangeOf(index);
+  return (high - low + 1) % 4 === 0;
 }
 
 function spanOf(accesses: readonly Access[]): readonly [number, number] {
