@@ -101,7 +101,7 @@ export function ladderTable({ rungs }: Ladder, ceilings: Ceilings): string {
     "tok/s",
     "launches",
     "MB moved",
-    "MB held",
+    "MB peak",
     "arithm.",
     "bandw.",
     "dtype",
@@ -164,7 +164,7 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
       ];
     }),
   ]);
-  const heads = ["case", "who", "ms (min - max)", "rate", "sinter is", "launches", "MB held", ""];
+  const heads = ["case", "who", "ms (min - max)", "rate", "sinter is", "launches", "MB peak", ""];
   return table(heads, rows);
 }
 
