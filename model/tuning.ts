@@ -44,6 +44,8 @@ export interface Job {
   readonly name: string;
   /** Runs for each step. */
   readonly runs: number;
+  /** Most memory that it may hold, in bytes. */
+  readonly memoryBytes?: number;
 }
 
 /** Where schedules come from. */
@@ -119,7 +121,9 @@ export class Tuning {
     const { device: { capabilities }, cache, options: { choice, mode, recorded = {} } } = this;
     const known = choice === "never" ? {} : recorded;
     const schedules: ScheduleLookup = cache ? cache.lookup : (key) => known[key];
-    return jobs.map(({ graph, name }) => compileStages(graph, capabilities, { mode, name, schedules }));
+    return jobs.map(({ graph, name, memoryBytes }) =>
+      compileStages(graph, capabilities, { mode, name, schedules, memoryBytes })
+    );
   }
 
   #isDue(targets: readonly TuneTarget[], cache: TuningCache): boolean {
@@ -169,5 +173,6 @@ function describe({ kernels, improved, trials, beforeMs, afterMs, ms }: TuneRepo
     : `${improved} are faster now, ${afterMs.toFixed(1)} instead of ${
       beforeMs.toFixed(1)
     } ms a step in them all`;
-  return `tuned ${kernels} kernels in ${(ms / 1000).toFixed(1)} s (${trials} schedules tried): ${gain}`;
+  const what = kernels === 1 ? "1 kernel" : `${kernels} kernels`;
+  return `tuned ${what} in ${(ms / 1000).toFixed(1)} s (${trials} schedules tried): ${gain}`;
 }

@@ -58,6 +58,8 @@ const BUDGET_MS = 4000;
 const OPERATIONS_OF_A_BYTE = 8;
 /** Kernels with a smaller share are left alone. */
 const SMALL_SHARE = 0.01;
+/** Finding out how long kernels take may cost this share of the budget; what is left out seemed to be cheap. */
+const GLANCES_SHARE = 0.4;
 /** No kernel is tuned of which a single dispatch takes this share of the budget. */
 const TOO_SLOW_SHARE = 0.1;
 
@@ -95,6 +97,7 @@ export async function tune(
   const guessed = works.reduce((sum, { guess }) => sum + guess, 0);
   const timed: (Work & { readonly ms: number })[] = [];
   for (const work of works.filter(({ guess }) => guess >= SMALL_SHARE * guessed)) {
+    if (performance.now() > started + GLANCES_SHARE * budgetMs) break;
     const ms = await onBench(device, work, (bench) => bench.glance(startOf(work.tunable, cache)));
     if (ms !== undefined && ms < TOO_SLOW_SHARE * budgetMs) timed.push({ ...work, ms });
   }
