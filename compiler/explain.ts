@@ -1,16 +1,18 @@
 /**
- * Each stage of a compilation as text for a terminal: graph, joint graph, groups with their reasons, Kernel IR, WGSL and
- * the memory plan.
+ * Each stage of a compilation as text for a terminal: graph, joint graph, groups with their reasons, Kernel IR, WGSL, the
+ * memory plan, and what is kept or recomputed for the backward pass.
  *
  * @module
  */
 import type { Compilation } from "./compile.ts";
 import { type Graph, GraphBuilder, type NodeId } from "./graph.ts";
 import { printGraph } from "./print.ts";
+import type { KeptValue } from "./program.ts";
+import { keptValues } from "./recompute.ts";
 import { rootBytes } from "./storage.ts";
 
 /** The stages that can be shown, in the order of the pipeline. */
-export const STAGES = ["graph", "joint", "groups", "kernels", "wgsl", "plan"] as const;
+export const STAGES = ["graph", "joint", "groups", "kernels", "wgsl", "plan", "recompute"] as const;
 
 /** Name of a stage. */
 export type Stage = typeof STAGES[number];
@@ -34,6 +36,8 @@ export function explain(compilation: Compilation, stage: Stage): string {
       );
     case "plan":
       return explainPlan(compilation);
+    case "recompute":
+      return explainRecomputation(compilation);
   }
 }
 
@@ -164,6 +168,45 @@ function explainPlan({ storage, placement, program, kernels }: Compilation): str
   const stored = kernels.reduce((sum, kernel) => sum + kernel.body.stores.length, 0);
   lines.push("", `${kernels.length} works store ${stored} tensors; ${program.dispatches.length} dispatches`);
   return lines.join("\n") + "\n";
+}
+
+/** What the backward pass computes again and what waits for it, with bytes and the price of computing it. */
+function explainRecomputation(compilation: Compilation): string {
+  const { program: { memory, recomputation } } = compilation;
+  const list = (values: readonly KeptValue[]) =>
+    values.map(({ node, op, scope, shape, dtype, bytes, multiplyAdds }) =>
+      `  ${`%${node}`.padEnd(7)} ${megabytes(bytes).padStart(10)} ${millions(multiplyAdds).padStart(12)}  ` +
+      `${scope || "-"}  ${op} ${dtype}[${shape}]`
+    );
+  const sum = (values: readonly KeptValue[]) =>
+    megabytes(values.reduce((total, { bytes }) => total + bytes, 0));
+  const kept = recomputation?.kept ?? keptValues(compilation);
+  const again = recomputation?.recomputed ?? [];
+  const head = recomputation
+    ? `peak ${megabytes(memory.peakBytes)} of ${megabytes(recomputation.budgetBytes)}; it would be ` +
+      `${megabytes(recomputation.unlimitedPeakBytes)} if all were kept; ` +
+      `${millions(recomputation.multiplyAdds)} are computed again, ` +
+      `+${(recomputation.share * 100).toFixed(1)}% arithmetic`
+    : `peak ${
+      megabytes(memory.peakBytes)
+    }; no budget of memory was given: all that is not cheaper to compute than to ` +
+      "load is kept";
+  return [
+    head,
+    "",
+    `computed again for the backward pass: ${again.length} values, ${sum(again)} (node, bytes, price)`,
+    ...list(again),
+    "",
+    `kept for the backward pass: ${kept.length} values, ${
+      sum(kept)
+    } (node, bytes, price of computing it again)`,
+    ...list(kept),
+    "",
+  ].join("\n");
+}
+
+function millions(multiplyAdds: number): string {
+  return `${(multiplyAdds / 1e6).toFixed(1)} Mmad`;
 }
 
 function megabytes(bytes: number): string {

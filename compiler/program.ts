@@ -125,7 +125,7 @@ export interface KeptValue {
   readonly dtype: DType;
   /** Its size. */
   readonly bytes: number;
-  /** The price of computing it a second time, traffic included. */
+  /** The price of computing it a second time from what is in memory, its traffic included. */
   readonly multiplyAdds: number;
 }
 

@@ -8,8 +8,9 @@
  */
 import { arithmeticOf, bytesOf, recomputePrice } from "./cost.ts";
 import { MemoryBudgetError } from "./errors.ts";
-import type { Graph, Node } from "./graph.ts";
+import type { Graph, Node, NodeId } from "./graph.ts";
 import { ForwardValues, type PlannedGraph } from "./kept.ts";
+import { OPS } from "./ops/mod.ts";
 import type { KeptValue, Recomputation } from "./program.ts";
 import { type Choice, choicesOf } from "./recompute_choice.ts";
 import { recomputeInGraph } from "./recompute_graph.ts";
@@ -39,6 +40,9 @@ export function fitMemory<Plan extends PlannedGraph>(
   plan: (graph: Graph) => Plan,
   name: string,
 ): FittedPlan<Plan> {
+  if (unlimited.placement.memory.peakBytes <= budgetBytes) {
+    return { plan: unlimited, recomputation: describe(unlimited, unlimited, budgetBytes) };
+  }
   const forward = new ForwardValues(unlimited);
   const choices = choicesOf(forward);
   const tried = new Map<number, Plan>([[0, unlimited]]);
@@ -57,8 +61,8 @@ export function fitMemory<Plan extends PlannedGraph>(
 }
 
 /**
- * Index of the first choice that fits, by bisection that begins where the estimate says; peaks that do not fall from
- * choice to choice may hide an earlier one.
+ * Index of the first choice after "none" that fits, by bisection that begins where the estimate says; peaks that do not
+ * fall from choice to choice may hide an earlier one.
  */
 function cheapestThatFits(
   choices: readonly Choice[],
@@ -66,7 +70,6 @@ function cheapestThatFits(
   budgetBytes: number,
 ): number | undefined {
   const fits = (index: number) => peakOf(index) <= budgetBytes;
-  if (fits(0)) return 0;
   let low = 0;
   let high = choices.length;
   const expected = (index: number) => choices[index].peakBytes - choices[0].peakBytes + peakOf(0);
@@ -96,7 +99,7 @@ function describe(unlimited: PlannedGraph, fitted: PlannedGraph, budgetBytes: nu
   return {
     budgetBytes,
     unlimitedPeakBytes: unlimited.placement.memory.peakBytes,
-    recomputed: stored.map((node) => describeValue(graph, node)),
+    recomputed: stored.map((node) => describeValue(fitted, node)),
     kept: keptValues(fitted),
     multiplyAdds: total(again),
     share: total(again) / Math.max(1, total(graph.nodes) - total(again)),
@@ -108,11 +111,32 @@ export function keptValues(plan: PlannedGraph): KeptValue[] {
   const { graph } = plan.fusion;
   return [...new ForwardValues(plan).values.values()]
     .filter(({ isStored, lastForward, lastUse }) => isStored && lastUse > lastForward)
-    .map(({ id }) => describeValue(graph, graph.nodes[id]));
+    .map(({ id }) => describeValue(plan, graph.nodes[id]));
 }
 
-function describeValue(graph: Graph, node: Node): KeptValue {
+function describeValue(plan: PlannedGraph, node: Node): KeptValue {
   const { id, op, shape, dtype, origin: { scope, recomputes = id } } = node;
-  const multiplyAdds = recomputePrice(graph, node);
-  return { node: recomputes, op, scope, shape, dtype, bytes: bytesOf(node), multiplyAdds };
+  return {
+    node: recomputes,
+    op,
+    scope,
+    shape,
+    dtype,
+    bytes: bytesOf(node),
+    multiplyAdds: priceOf(plan, node),
+  };
+}
+
+/** The price of a value from those that have memory of their own. */
+function priceOf({ fusion: { graph }, storage }: PlannedGraph, value: Node): number {
+  const seen = new Set<NodeId>();
+  const visit = (id: NodeId): number => {
+    const node = graph.nodes[id];
+    const isThere = id !== value.id && storage.homes.has(id);
+    if (seen.has(id) || isThere || OPS[node.op].class === "leaf") return 0;
+    seen.add(id);
+    const own = OPS[node.op].class === "movement" ? 0 : recomputePrice(graph, node);
+    return node.inputs.reduce((sum, input) => sum + visit(input), own);
+  };
+  return visit(value.id);
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { HostSpan } from "../runtime/mod.ts";
+import type { MemoryReport } from "./memory.ts";
 import type { RunPlan, TrainRequest } from "./run_options.ts";
 import type { ProfileSummary } from "./profile_plan.ts";
 
@@ -61,6 +62,8 @@ export type TrainerEvent =
     readonly dispatches: number;
     /** Planned device memory. */
     readonly peakBytes: number;
+    /** What became of the budget of memory, if there is one. */
+    readonly memory?: MemoryReport;
   }
   | StepEvent
   | { readonly kind: "validation"; readonly step: number; readonly loss: number }

@@ -49,11 +49,13 @@ export async function findStart(request: TrainRequest): Promise<Start> {
   }
   const saved = savedPlan(checkpoint);
   refuseOtherRun(request, saved);
+  const { memoryBytes = saved.memoryBytes } = request;
   const previous: RunPlan = {
     ...saved,
     steps: request.steps ?? saved.steps,
     learningRate: request.learningRate ?? saved.learningRate,
     mode: request.mode ?? saved.mode,
+    ...memoryBytes === undefined ? {} : { memoryBytes },
     evalEvery: request.evalEvery ?? saved.evalEvery,
     saveEvery: request.saveEvery ?? saved.saveEvery,
     sampleEvery: request.sampleEvery ?? saved.sampleEvery,
@@ -139,7 +141,8 @@ function savedPlan({ path, trainer, config }: Checkpoint): RunPlan {
   const names = PRESET_NAMES.includes(plan?.preset!) && MODE_NAMES.includes(plan?.mode!) &&
     PRECISIONS.includes(plan?.dtype!) &&
     (plan?.tokenizer === "bytes" || plan?.tokenizer === "gpt2") && typeof plan?.data === "string";
-  if (!counts || !intervals || !names || !(plan!.learningRate > 0)) {
+  const isBudget = plan?.memoryBytes === undefined || plan.memoryBytes > 0;
+  if (!counts || !intervals || !names || !isBudget || !(plan!.learningRate > 0)) {
     throw new CheckpointError(path, "trainer.json has no proper plan of a run");
   }
   return { ...plan!, model: config };

@@ -53,6 +53,8 @@ export interface TrainRequest {
   readonly dtype?: Precision;
   /** Compiler mode. */
   readonly mode?: ModeName;
+  /** Most memory that the programs of a step may hold, in bytes. */
+  readonly memoryBytes?: number;
   /** Directory of the run. */
   readonly out: string;
   /** Go on from the newest checkpoint in `out`. */
@@ -95,6 +97,8 @@ export interface RunPlan {
   readonly dtype: Precision;
   /** Compiler mode. */
   readonly mode: ModeName;
+  /** Most memory that the programs of a step may hold, in bytes; left out: as much as the device has. */
+  readonly memoryBytes?: number;
   /** Steps between validations; 0 for never. */
   readonly evalEvery: number;
   /** Steps between checkpoints. */
@@ -192,6 +196,7 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
     seed: request.seed ?? 1337,
     dtype: request.dtype ?? "f32",
     mode: request.mode ?? "fused",
+    ...request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes },
     evalEvery: request.evalEvery ?? 50,
     saveEvery: request.saveEvery ?? defaults.saveEvery,
     sampleEvery: request.sampleEvery ?? 100,

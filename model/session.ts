@@ -7,6 +7,7 @@
 import { compileGraph, type Program } from "../compiler/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { GpuDevice, LoadedProgram, MetricsRing, Readback, StateStore } from "../runtime/mod.ts";
+import { explainBudget, memoryBudget, type MemoryReport, memoryReport } from "./memory.ts";
 import { type OptimizerState, stepScalars } from "./optimizer.ts";
 import { isScaled, SCALING_STATES } from "./precision.ts";
 import { arenaNames, layoutParameters, type ParameterLayout } from "./params.ts";
@@ -70,23 +71,35 @@ export class TrainingSession {
    *
    * @param tuning Which schedules their kernels get; the templates' own by default.
    * @throws {LimitError} when the device has no room for them, with the sizes.
+   * @throws {InputError} when they cannot keep the plan's budget of memory, with the least that is needed.
    */
   static async open(device: GpuDevice, plan: RunPlan, tuning?: Tuning): Promise<TrainingSession> {
     const { model, dtype, accumulation, mode } = plan;
     const shape = { batch: plan.microBatch, context: model.context };
     const layout = layoutParameters(model);
     const states = device.createStates();
+    const budget = memoryBudget(plan, device);
+    // A micro step does not know the moments, which stay on the device all the same.
+    const reserved = accumulation === 1 ? 0 : 2 * Float32Array.BYTES_PER_ELEMENT * layout.size;
+    const memoryBytes = budget && budget.bytes - reserved;
     const jobs = accumulation === 1
-      ? [{ graph: traceTrainStep(model, shape, layout, dtype), name: "step", runs: 1 }]
+      ? [{ graph: traceTrainStep(model, shape, layout, dtype), name: "step", runs: 1, memoryBytes }]
       : [
-        { graph: traceMicroStep(model, shape, layout, dtype), name: "micro_step", runs: accumulation },
+        {
+          graph: traceMicroStep(model, shape, layout, dtype),
+          name: "micro_step",
+          runs: accumulation,
+          memoryBytes,
+        },
         { graph: traceApplyStep(model, layout, dtype), name: "apply_step", runs: 1 },
       ];
     tuning ??= await Tuning.open(device, { choice: "never", mode, steps: plan.steps });
     const loaded: LoadedProgram[] = [];
-    for (const program of await tuning.compile(jobs)) loaded.push(await device.load(program, states));
-    const programs = { micro: loaded.at(-2), last: loaded.at(-1)! };
-    return new TrainingSession(device, plan, states, programs);
+    const programs = await tuning.compile(jobs).catch((problem) => {
+      throw explainBudget(problem, budget, reserved);
+    });
+    for (const program of programs) loaded.push(await device.load(program, states));
+    return new TrainingSession(device, plan, states, { micro: loaded.at(-2), last: loaded.at(-1)! });
   }
 
   /** The compiled programs of a step, with how often each runs. */
@@ -94,6 +107,12 @@ export class TrainingSession {
     const { micro, last } = this.programs;
     const first = micro ? [{ program: micro.program, runs: this.plan.accumulation }] : [];
     return [...first, { program: last.program, runs: 1 }];
+  }
+
+  /** What became of the budget of memory, if there is one. Valid until other programs are loaded. */
+  get memory(): MemoryReport | undefined {
+    const programs = this.compiled.map(({ program }) => program);
+    return memoryReport(memoryBudget(this.plan, this.device), programs, this.device.memory.allocatedBytes);
   }
 
   /** The schedules that the kernels of a step got. */

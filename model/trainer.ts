@@ -138,6 +138,7 @@ export class Trainer {
       kernels: compiled.reduce((sum, { program }) => sum + program.kernels.length, 0),
       dispatches: compiled.reduce((sum, { program, runs }) => sum + runs * program.dispatches.length, 0),
       peakBytes: device.memory.allocatedBytes,
+      memory: session.memory,
     });
     return session;
   }

@@ -18,6 +18,7 @@ import { ensureAdapter, openDevice, TuningCache } from "../../runtime/mod.ts";
 import { TOKENIZERS } from "../../data/mod.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { layoutParameters } from "../params.ts";
+import { explainBudget, parseMemory } from "../memory.ts";
 import { PRECISIONS } from "../precision.ts";
 import {
   traceApplyStep,
@@ -64,6 +65,11 @@ const FLAGS = {
     help: "Sets the vocabulary: bytes 256, gpt2 50257.",
   },
   "dtype": { kind: "choice", choices: PRECISIONS, help: "What matrix products read and write." },
+  "memory": {
+    kind: "text",
+    metavar: "SIZE",
+    help: "Most memory that the program may hold, such as 4GB.",
+  },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
@@ -74,20 +80,29 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(helpText(
       "deno task inspect [flags]",
       "Prints what the compiler makes of a GPT-2 program: the traced graph, the joint forward and backward graph,\n" +
-        "fusion groups with their reasons, kernels, WGSL, or the memory plan.",
+        "fusion groups with their reasons, kernels, WGSL, the memory plan, or what is recomputed.",
       FLAGS,
     ));
     return 0;
   }
   const { preset = "nano", stage = "groups", program = "step", mode = "fused" } = values;
   const request = { ...values, preset, microBatch: values["micro-batch"], out: "" };
+  const memoryBytes = values.memory === undefined ? undefined : parseMemory(values.memory);
   planRun(request, true); // wrong sizes are refused before a device is opened
   const { capabilities, measured } = await targetFor(values.target ?? "adapter");
   const plan = planRun(request, capabilities.software);
   const name = `${preset}_${program}`;
   const schedules = mode === "fused" ? measured : undefined;
-  const compilation = compileStages(traceProgram(program, plan), capabilities, { mode, name, schedules });
-  print(explain(compilation, stage));
+  const options = { mode, name, schedules, memoryBytes };
+  try {
+    print(explain(compileStages(traceProgram(program, plan), capabilities, options), stage));
+  } catch (problem) {
+    throw explainBudget(
+      problem,
+      memoryBytes === undefined ? undefined : { bytes: memoryBytes, isGiven: true },
+      0,
+    );
+  }
   return 0;
 }
 

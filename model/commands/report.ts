@@ -8,6 +8,7 @@ import type { StepEvent, TrainerEvent } from "../messages.ts";
 import { otherPreset, tokensPerStep } from "../run_options.ts";
 import { type ProfileSummary, words } from "../profile_plan.ts";
 import { plot, type Point } from "./plot.ts";
+import { type MemoryReport, memoryText } from "../memory.ts";
 import { clock, count, mebibytes, printable } from "./text.ts";
 
 /** Where text goes. */
@@ -59,6 +60,7 @@ export class HumanReport implements Report {
           `compiled in ${(event.ms / 1000).toFixed(1)} s: ${event.kernels} kernels, ${event.dispatches} ` +
             `launches a step, ${mebibytes(event.peakBytes)} planned`,
         );
+        this.#showMemory(event.memory);
         break;
       case "step":
         this.#showStep(event);
@@ -110,6 +112,19 @@ export class HumanReport implements Report {
     );
     this.#steps = plan.steps;
     this.#resumedFrom = resumedFrom;
+  }
+
+  #showMemory(memory: MemoryReport | undefined): void {
+    if (!memory || (!memory.isGiven && memory.recomputed === 0)) return;
+    const { plannedBytes, budgetBytes, isGiven, recomputed, share } = memory;
+    const spaced = (bytes: number) => memoryText(bytes).replace(/(?=[MG]B)/, " ");
+    const extra = recomputed > 0
+      ? `${count(recomputed)} values recomputed, +${(share * 100).toFixed(share < 0.1 ? 1 : 0)}% arithmetic`
+      : "nothing recomputed";
+    this.screen.line(
+      `memory: ${spaced(plannedBytes)} planned of ${spaced(budgetBytes)} ` +
+        `(${isGiven ? "--memory" : "free on this machine"}), ${extra}`,
+    );
   }
 
   #showProfile({ path, queue, kernels, use, kernelsByTime }: ProfileSummary): void {

@@ -8,6 +8,7 @@ import { TOKENIZERS } from "../../data/mod.ts";
 import { ensureAdapter } from "../../runtime/adapter.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { InputError } from "../errors.ts";
+import { parseMemory } from "../memory.ts";
 import { PRECISIONS } from "../precision.ts";
 import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
 import { TrainerClient } from "../trainer_client.ts";
@@ -48,6 +49,11 @@ const FLAGS = {
     help: "What matrix products read and write; f16 keeps weights, sums and loss in f32.",
   },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
+  "memory": {
+    kind: "text",
+    metavar: "SIZE",
+    help: "Most memory for a step, such as 4GB; values are recomputed rather than kept to stay below.",
+  },
   "out": { kind: "text", metavar: "DIR", help: "Directory of the run; left out: runs/<date>-<time>." },
   "resume": { kind: "switch", help: "Go on from the newest checkpoint in --out." },
   "tune": { kind: "switch", help: "Measure kernels for some seconds first, however short the run is." },
@@ -127,6 +133,7 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     seed: values.seed,
     dtype: values.dtype,
     mode: values.mode,
+    memoryBytes: values.memory === undefined ? undefined : parseMemory(values.memory),
     out: values.out !== undefined ? userPath(values.out) : `${RUNS}/${timestamp(new Date())}`,
     resume: values.resume,
     tune: tuneChoice(values),

@@ -27,9 +27,11 @@ import { resolveConfig } from "../../model/config.ts";
 import { traceTrainStep } from "../../model/programs.ts";
 import { Prng } from "../support/prng.ts";
 import { randomGraph, randomInputs } from "../support/random_graph.ts";
+import { randomNetwork } from "../support/random_network.ts";
 import { tinyConfig } from "../support/tiny_gpt2.ts";
 
 const GRAPHS = 40;
+const NETWORKS = 15;
 
 /** Four layers whose activations are most of what the step holds. */
 const step = traceTrainStep(tinyConfig(4), { batch: 32, context: 16 });
@@ -79,6 +81,23 @@ Deno.test("whatever is recomputed, random programs with gradients mean the same"
     }
   }
   assertGreater(copies, 5 * GRAPHS);
+});
+
+Deno.test("random networks mean the same within every budget from what they need to the least", () => {
+  let recomputing = 0;
+  for (let seed = 1; seed <= NETWORKS; seed++) {
+    const graph = randomNetwork(seed);
+    const least = leastBudget(graph);
+    const most = compileStages(graph, BASELINE).program.memory.peakBytes;
+    for (const budget of [least, (least + most) / 2]) {
+      const { program, simplified } = within(graph, budget);
+      verifyGraph(simplified);
+      assertLessOrEqual(program.memory.peakBytes, budget, `seed ${seed}`);
+      assertSameValues(graph, simplified, seed);
+      if (program.recomputation!.multiplyAdds > 0) recomputing++;
+    }
+  }
+  assertGreater(recomputing, NETWORKS);
 });
 
 Deno.test("random programs compile within the least budget that a refusal names", () => {
