@@ -7,6 +7,7 @@
 import { compileGraph } from "../compiler/mod.ts";
 import type { GpuDevice, LoadedProgram, StateStore } from "../runtime/mod.ts";
 import type { ModelConfig } from "./config.ts";
+import { runPipeline, type Submissions } from "./pipeline.ts";
 import { type SampleShape, traceSample } from "./programs.ts";
 import { randomKey } from "./random_keys.ts";
 import type { ModeName } from "./run_options.ts";
@@ -71,18 +72,24 @@ export class Generator {
     { temperature, topK, seed }: SamplingOptions,
     onTokens: (tokens: Int32Array) => void = () => {},
   ): Promise<Int32Array> {
-    return await this.begin(prompt, count, { temperature, topK, seed })(onTokens);
+    const tokens = new Int32Array(count);
+    let at = 0;
+    const take = (drawn: Int32Array) => {
+      tokens.set(drawn, at);
+      at += drawn.length;
+      onTokens(drawn);
+    };
+    await runPipeline(this.submissions(prompt, count, { temperature, topK, seed }, take));
+    return tokens;
   }
 
-  /**
-   * As {@link generate}, but only submits the first tokens, and returns the function that goes on. Its `whenIdle` is called
-   * once, when the last tokens are on their way and the device is idle.
-   */
-  begin(
+  /** As {@link generate}, for a pipeline that has other work as well. */
+  *submissions(
     prompt: readonly number[] | Int32Array,
     count: number,
     { temperature, topK, seed }: SamplingOptions,
-  ): (onTokens?: (tokens: Int32Array) => void, whenIdle?: () => void) => Promise<Int32Array> {
+    onTokens: (tokens: Int32Array) => void,
+  ): Submissions {
     const { history, window } = this.shape;
     const { vocabulary } = this.config;
     if (prompt.length === 0) throw new RangeError("the prompt is empty");
@@ -96,12 +103,10 @@ export class Generator {
     tokens.set(prompt);
     this.states.write("history", 0, tokens);
     const end = prompt.length + count;
-    let next = prompt.length;
-    let started = 0;
-    const submit = (chunk: number) => {
+    for (let next = prompt.length, chunk = 1; next < end;) {
       const first = next;
-      started = performance.now();
-      for (const stop = Math.min(end, next + chunk); next < stop; next++) {
+      const started = performance.now();
+      for (const stop = Math.min(end, first + chunk); next < stop; next++) {
         const position = next - 1;
         this.program.run({
           scalars: {
@@ -112,25 +117,12 @@ export class Generator {
             key: randomKey(seed, "tokens", position),
           },
         });
+        yield;
       }
-      return this.states.beginRead("history", first * 4, (next - first) * 4);
-    };
-    let readback = submit(1);
-    return async (onTokens = () => {}, whenIdle = () => {}) => {
-      if (count === 0) whenIdle();
-      for (let first = prompt.length; first < end;) {
-        const [from, to] = [first, next];
-        const bytes = await readback(() => {
-          const rate = (to - from) / (performance.now() - started);
-          if (to < end) readback = submit(Math.min(64, Math.max(1, Math.round(CHUNK_MS * rate))));
-          else whenIdle();
-        });
-        const drawn = new Int32Array(bytes.buffer);
-        tokens.set(drawn, from);
-        onTokens(drawn);
-        first = to;
-      }
-      return tokens.subarray(prompt.length, end);
-    };
+      const readback = this.states.beginRead("history", first * 4, (next - first) * 4);
+      yield readback.map((bytes) => onTokens(new Int32Array(bytes.buffer)));
+      const rate = (next - first) / (performance.now() - started);
+      chunk = Math.min(64, Math.max(1, Math.round(CHUNK_MS * rate)));
+    }
   }
 }

@@ -1,29 +1,43 @@
 /**
- * Keeps the device's queue filled. A readback in Deno returns only when the queue is empty, so what comes next is submitted
- * at that very moment, before the thread sleeps and looks at what was read: the device waits for one submission to be
- * encoded, and not for sleeping, sending figures or writing files.
+ * Keeps the device's queue filled. A readback in Deno returns only when the queue is empty and then sleeps 10 ms, and some
+ * drivers block the thread at every submission until the one before is done. So at the moment when the queue is empty,
+ * enough for those 10 ms is submitted and no more: while the device works on it, the thread sleeps, takes the values,
+ * sends figures and hears messages. The rest follows afterwards.
  *
  * @module
  */
 import type { Readback } from "../runtime/mod.ts";
 
 /**
- * Something that the device does and the host then looks at. The call queues it, readbacks included, and waits for nothing;
- * what it returns waits for the outcome and makes use of it, and must call its `whenIdle`.
+ * Submits when it is asked to go on: one submission each time, and `undefined` for it; or the copies of a readback, and the
+ * readback. After a readback it is asked to go on when the queue is empty: that is the time to stop a clock.
  */
-export type Work = () => Readback<void>;
+export type Submissions = IterableIterator<Readback<void> | undefined, void>;
 
 /**
- * Does one work after the other, the next one submitted while the last one is finished.
+ * Has everything submitted and all readbacks read, in their order.
  *
- * @param next Decides what comes next, once for each work and before the outcome of the work before it is known; undefined
- * for nothing.
+ * @param ahead How many submissions keep the device busy while the thread sleeps; 1 by default.
  */
-export async function runPipeline(next: () => Work | undefined): Promise<void> {
-  let finish = next()?.();
-  while (finish) {
-    let following: Readback<void> | undefined;
-    await finish(() => following = next()?.());
-    finish = following;
+export async function runPipeline(submissions: Submissions, ahead: () => number = () => 1): Promise<void> {
+  const pending: Readback<void>[] = [];
+  let isOver = false;
+  const goOn = () => {
+    const { done, value } = submissions.next();
+    if (done) isOver = true;
+    if (value) pending.push(value);
+    return !done && !value;
+  };
+  const fill = () => {
+    // What is not copied yet must be read before anything changes it.
+    for (let left = ahead(); left > 0 && !isOver && pending.at(-1)?.isCopied !== false;) {
+      if (goOn()) left--;
+    }
+  };
+  for (;;) {
+    while (!isOver && pending.length === 0) goOn();
+    const readback = pending.shift();
+    if (!readback) return;
+    await readback.read(fill);
   }
 }

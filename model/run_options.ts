@@ -15,7 +15,7 @@ import {
   resolveConfig,
 } from "./config.ts";
 import { InputError } from "./errors.ts";
-import type { Precision } from "./precision.ts";
+import { type Precision, requireSizes } from "./precision.ts";
 import type { TuneChoice } from "./tuning.ts";
 
 /** Compiler modes by name. */
@@ -178,6 +178,8 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
   const { layers, width, heads, context } = request;
   const vocabulary = tokenizer === "bytes" ? BYTE_VOCABULARY : GPT2_VOCABULARY;
   const model = resolveConfig(preset, { layers, width, heads, context, vocabulary });
+  const dtype = request.dtype ?? "f32";
+  requireSizes(dtype, model);
   const defaults = DEFAULTS[preset];
   const kind = software ? "cpu" : "gpu";
   const microBatch = request.microBatch ?? defaults.microBatch[kind];
@@ -194,7 +196,7 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
       : accumulationFor(request.batchTokens, microBatch, model.context),
     learningRate: request.learningRate ?? defaults.learningRate,
     seed: request.seed ?? 1337,
-    dtype: request.dtype ?? "f32",
+    dtype,
     mode: request.mode ?? "fused",
     ...request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes },
     evalEvery: request.evalEvery ?? 50,

@@ -170,9 +170,9 @@ export class RunProfile {
 
 function rowsOf({ device, host }: Recording, use: QueueUse | undefined): TraceRow[] {
   const gaps = (use?.gaps ?? []).filter(({ start, end }) => end - start >= DRAWN_GAP_MS);
-  // What other threads did before and after is of no interest.
-  const [from, to] = [device[0]?.start ?? Infinity, device.at(-1)?.end ?? -Infinity];
-  const seen = host.filter(({ start, end }) => end >= from && start <= to);
+  // What other threads did before the first step of it is of no interest.
+  const from = device[0]?.start ?? -Infinity;
+  const seen = host.filter(({ end }) => end >= from);
   const threads = [...new Set(seen.map(({ thread }) => thread))];
   return [
     { process: "GPU", thread: "queue", spans: device.flatMap((span) => [span, ...span.kernels]) },

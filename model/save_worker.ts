@@ -15,10 +15,8 @@ interface WorkerScope {
 const worker = self as unknown as WorkerScope;
 
 worker.onmessage = async ({ data: { directory, contents } }) => {
-  const start = performance.timeOrigin + performance.now();
   try {
-    const path = await saveCheckpoint(directory, contents);
-    worker.postMessage({ path, start, end: performance.timeOrigin + performance.now() });
+    worker.postMessage({ path: await saveCheckpoint(directory, contents) });
   } catch (problem) {
     const { path, problem: reason } = problem instanceof CheckpointError
       ? problem

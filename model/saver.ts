@@ -12,19 +12,18 @@ export interface SaveRequest {
   readonly contents: CheckpointContents;
 }
 
-/** From the Worker: where the checkpoint is and when it was written, or why it is not. */
-export type SaveReply =
-  | {
-    readonly path: string;
-    /** Milliseconds since 1970. */
-    readonly start: number;
-    /** Milliseconds since 1970. */
-    readonly end: number;
-  }
-  | { readonly path: string; readonly problem: string };
+/** From the Worker: where the checkpoint is, or why it is not. */
+export type SaveReply = { readonly path: string } | { readonly path: string; readonly problem: string };
 
 /** A checkpoint that has been written. */
-export type Saved = Exclude<SaveReply, { readonly problem: string }>;
+export interface Saved {
+  readonly path: string;
+  readonly step: number;
+  /** When it was handed over, on this thread's `performance.now()`. */
+  readonly start: number;
+  /** When it was known to be on the disk, likewise. */
+  readonly end: number;
+}
 
 /** Writes checkpoints in a Worker, which starts with the first one. */
 export class Saver {
@@ -32,18 +31,15 @@ export class Saver {
   #last: Promise<void> = Promise.resolve();
   #problem?: unknown;
 
-  /** @param onSaved Called with every checkpoint that has been written, and the step that it is of. */
-  constructor(private readonly onSaved: (saved: Saved, step: number) => void) {}
+  /** @param onSaved Called with every checkpoint that has been written. */
+  constructor(private readonly onSaved: (saved: Saved) => void) {}
 
-  /**
-   * Starts to write a checkpoint, after the one before. Its arrays belong to the Worker from then on.
-   *
-   * @throws {CheckpointError} when the one before could not be written.
-   */
-  async save(directory: string, contents: CheckpointContents): Promise<void> {
-    await this.settled();
+  /** Starts to write a checkpoint, once {@link settled}. Its arrays belong to the Worker from then on. */
+  save(directory: string, contents: CheckpointContents): void {
+    const { step } = contents.trainer;
+    const start = performance.now();
     this.#last = this.#write({ directory, contents }).then(
-      (saved) => this.onSaved(saved, contents.trainer.step),
+      (path) => this.onSaved({ path, step, start, end: performance.now() }),
       (problem) => this.#problem = problem,
     );
   }
@@ -70,13 +66,13 @@ export class Saver {
     this.#worker = undefined;
   }
 
-  #write(request: SaveRequest): Promise<Saved> {
+  #write(request: SaveRequest): Promise<string> {
     const worker = this.#worker ??= new Worker(new URL("./save_worker.ts", import.meta.url), {
       type: "module",
     });
-    const { promise, resolve, reject } = Promise.withResolvers<Saved>();
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
     worker.onmessage = ({ data }: MessageEvent<SaveReply>) =>
-      "problem" in data ? reject(new CheckpointError(data.path, data.problem)) : resolve(data);
+      "problem" in data ? reject(new CheckpointError(data.path, data.problem)) : resolve(data.path);
     worker.onerror = (event) => {
       event.preventDefault();
       reject(new CheckpointError(request.directory, event.message));

@@ -138,22 +138,20 @@ export class TrainingSession {
 
   /** Reads the values that {@link restore} takes. Waits for all steps so far. */
   async snapshot(): Promise<OptimizerValues> {
-    return await this.beginSnapshot()();
+    return await this.beginSnapshot().read();
   }
 
-  /** As {@link snapshot}, in two halves: steps may be submitted when the second one calls its `whenIdle`. */
+  /** As {@link snapshot}, in two halves. */
   beginSnapshot(): Readback<OptimizerValues> {
     const arenas = STATES.flatMap((kind) => arenaNames(this.layout, kind));
-    const readback = this.states.beginReadAll([...arenas, ...this.scalingStates]);
-    return async (whenIdle) => {
-      const values = await readback(whenIdle);
+    return this.states.beginReadAll([...arenas, ...this.scalingStates]).map((values) => {
       const scaling = this.scalingStates.map((name) => [
         name,
         new Float32Array(values.get(name)!.buffer, 0, 1),
       ]);
       const flat = (kind: string) => joinArenas(values, this.layout, kind);
       return { params: flat("params"), m: flat("m"), v: flat("v"), ...Object.fromEntries(scaling) };
-    };
+    });
   }
 
   /** Names of the numbers that a run needs to go on besides its flat tensors. */
@@ -168,49 +166,62 @@ export class TrainingSession {
 
   /** Submits step `step` (from 0) on as many batches as the plan accumulates; waits for nothing. */
   step(step: number, batches: readonly Batch[]): void {
+    Array.from(this.submissions(step, batches));
+  }
+
+  /** As {@link step}, one submission each time that it is asked to go on. */
+  *submissions(step: number, batches: readonly Batch[]): IterableIterator<undefined> {
     const { micro, last } = this.programs;
     const scalars = stepScalars(step, learningRate(this.#schedule, step));
     const run = { scalars, record: this.#ring, tag: step };
-    if (!micro) return last.run({ ...run, batch: { ...batches[0] } });
-    batches.forEach((batch, index) => {
-      micro.run({ batch: { ...batch }, scalars: { keep: index > 0 ? 1 : 0, weight: 1 / batches.length } });
-    });
-    last.run(run);
+    if (!micro) last.run({ ...run, batch: { ...batches[0] } });
+    else {
+      for (const [index, batch] of batches.entries()) {
+        const weight = 1 / batches.length;
+        micro.run({ batch: { ...batch }, scalars: { keep: index > 0 ? 1 : 0, weight } });
+        yield;
+      }
+      last.run(run);
+    }
+    yield;
   }
 
   /** Reads the figures of the steps since the last call, oldest first. Blocks the thread until they are done. */
   async drain(): Promise<StepFigures[]> {
-    return await this.beginDrain()();
+    return await this.beginDrain().read();
   }
 
   /** As {@link drain}, in two halves, between which steps may be submitted. */
   beginDrain(): Readback<StepFigures[]> {
-    const readback = this.#ring.beginDrain();
-    return async (whenIdle) =>
-      (await readback(whenIdle)).map(({ tag: step, values: { loss, gradNorm, lossScale } }) => ({
+    return this.#ring.beginDrain().map((records) =>
+      records.map(({ tag: step, values: { loss, gradNorm, lossScale } }) => ({
         step,
         loss,
         gradNorm,
         ...lossScale === undefined ? {} : { lossScale },
         learningRate: learningRate(this.#schedule, step),
-      }));
+      }))
+    );
   }
 
   /** Mean loss over at most {@link MAX_PENDING} batches, without learning from them. */
   async validate(batches: readonly Batch[]): Promise<number> {
     await this.loadValidation();
-    return await this.beginValidation(batches)();
+    for (const batch of batches) this.submitValidation(batch);
+    return await this.beginDrainValidation().read();
   }
 
-  /** As {@link validate}, in two halves. The program must have been loaded. */
-  beginValidation(batches: readonly Batch[]): Readback<number> {
+  /** Submits the validation of a batch. The program must have been loaded. */
+  submitValidation(batch: Batch): void {
     const { program, ring } = this.#validation!;
-    for (const batch of batches) program.run({ batch: { ...batch }, record: ring });
-    const readback = ring.beginDrain();
-    return async (whenIdle) => {
-      const records = await readback(whenIdle);
-      return records.reduce((sum, { values }) => sum + values.loss, 0) / records.length;
-    };
+    program.run({ batch: { ...batch }, record: ring });
+  }
+
+  /** Reads the mean loss of the batches that were submitted since the last call, in two halves. */
+  beginDrainValidation(): Readback<number> {
+    return this.#validation!.ring.beginDrain().map((records) =>
+      records.reduce((sum, { values }) => sum + values.loss, 0) / records.length
+    );
   }
 
   /** Compiles and loads what validations need, unless that is done. */

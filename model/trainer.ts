@@ -6,13 +6,13 @@
  * @module
  */
 import { Dataset, encodeText, loadText, loadTokenizer, type Tokenizer } from "../data/mod.ts";
-import { type GpuDevice, type HostSpan, openDevice } from "../runtime/mod.ts";
+import { type GpuDevice, type HostSpan, openDevice, Readback } from "../runtime/mod.ts";
 import { type Checkpoint, CheckpointError, readTensors } from "./checkpoint.ts";
 import { explainFailure } from "./errors.ts";
 import { Generator } from "./generator.ts";
 import type { TrainerEvent } from "./messages.ts";
 import { cutParameters, joinParameters, layoutParameters } from "./params.ts";
-import { runPipeline, type Work } from "./pipeline.ts";
+import { runPipeline, type Submissions } from "./pipeline.ts";
 import { LOSS_SCALING, requirePrecision } from "./precision.ts";
 import { planProfile, PROFILE_STEPS } from "./profile_plan.ts";
 import { findStart } from "./resume.ts";
@@ -24,6 +24,8 @@ import { Tuning } from "./tuning.ts";
 
 /** Time between two looks at the losses, in milliseconds: how long an interrupt may have to wait, and a progress bar. */
 const DRAIN_MS = 400;
+/** Work that keeps the device busy while the thread sleeps after a readback, in milliseconds. */
+const AHEAD_MS = 25;
 /** Batches of one validation. */
 const VALIDATION_BATCHES = 8;
 /** Text that a sample begins with. */
@@ -45,13 +47,21 @@ interface Parts {
   readonly profile?: RunProfile;
 }
 
+/** How far a run is. */
+interface Progress {
+  /** Steps that have been submitted. */
+  done: number;
+  /** Of the last steps whose figures have been read. */
+  msPerStep: number;
+}
+
 /** One training run. */
 export class Trainer {
   #stopRequested = false;
   #device?: GpuDevice;
   #profile?: RunProfile;
   #savedPath?: string;
-  readonly #saver = new Saver((saved, step) => this.#noteSaved(saved, step));
+  readonly #saver = new Saver((saved) => this.#noteSaved(saved));
 
   /** @param emit Takes the events of the run, in order; the last one is `end` or `failure`. */
   constructor(private readonly emit: (event: TrainerEvent) => void) {}
@@ -144,141 +154,130 @@ export class Trainer {
   }
 
   async #train(parts: Parts, start: number): Promise<TrainerEvent> {
-    const { steps } = parts.plan;
-    let done = start;
-    const works = this.#works(parts, start, (step) => done = step);
-    await runPipeline(() => works.next().value);
+    const { plan: { steps, accumulation } } = parts;
+    const progress: Progress = { done: start, msPerStep: Infinity };
+    await runPipeline(
+      this.#submissions(parts, progress),
+      () => Math.min(MAX_PENDING, Math.max(1, Math.ceil(AHEAD_MS / progress.msPerStep * accumulation))),
+    );
+    const { done } = progress;
     return { kind: "end", reason: done === steps ? "finished" : "stopped", step: done };
   }
 
-  /**
-   * What the device has to do from step `start` on, in order. It is asked for the next work while the one before is
-   * finished, and told by `onDone` how many steps have been submitted.
-   */
-  *#works(parts: Parts, start: number, onDone: (step: number) => void): IterableIterator<Work, undefined> {
+  /** What the device has to do, in order; keeps account of it in `progress`. */
+  *#submissions(parts: Parts, progress: Progress): Submissions {
     const { plan: { steps, evalEvery, sampleEvery, saveEvery }, profile } = parts;
     const isDue = (every: number, step: number) => every > 0 && (step % every === 0 || step === steps);
+    let saved = progress.done;
     let chunk = 1;
-    let done = start;
-    let saved = start;
-    while (done < steps && !this.#stopRequested) {
+    while (progress.done < steps && !this.#stopRequested) {
+      const { done: first } = progress;
       const due = [evalEvery, sampleEvery, saveEvery].filter((every) => every > 0)
-        .map((every) => (Math.floor(done / every) + 1) * every);
-      const end = Math.min(steps, done + chunk, profile?.boundaryAfter(done) ?? Infinity, ...due);
-      let msPerStep = 0;
-      yield this.#steps(parts, done, end, (ms) => msPerStep = ms);
+        .map((every) => (Math.floor(first / every) + 1) * every);
+      const end = Math.min(steps, first + chunk, profile?.boundaryAfter(first) ?? Infinity, ...due);
+      yield* this.#steps(parts, progress, end);
       // The first chunk also pays for what drivers do at the first launch, so growth is bounded.
-      chunk = Math.min(MAX_PENDING, Math.max(1, Math.min(2 * chunk, Math.round(DRAIN_MS / msPerStep))));
-      onDone(done = end);
-      if (isDue(evalEvery, done)) yield this.#validation(parts, done);
-      if (isDue(sampleEvery, done)) yield this.#sample(parts, done);
+      chunk = Math.min(
+        MAX_PENDING,
+        Math.max(1, Math.min(2 * chunk, Math.round(DRAIN_MS / progress.msPerStep))),
+      );
+      const { done } = progress;
+      if (isDue(evalEvery, done)) yield* this.#validate(parts, done);
+      if (isDue(sampleEvery, done)) yield* this.#sample(parts, done);
       if (saveEvery > 0 && done % saveEvery === 0) yield this.#save(parts, saved = done);
       if (profile?.isDue(done)) yield this.#writeProfile(parts, profile);
     }
     if (profile?.isPending) yield this.#writeProfile(parts, profile);
-    if (saved !== done) yield this.#save(parts, done);
+    if (saved !== progress.done) yield this.#save(parts, progress.done);
   }
 
-  /** Steps `first` to `end` - 1; `onTime` takes the mean milliseconds of one as soon as the device has done them. */
-  #steps(parts: Parts, first: number, end: number, onTime: (ms: number) => void): Work {
+  /** Steps up to `end`, fewer when a stop is requested, and their figures. */
+  *#steps(parts: Parts, progress: Progress, end: number): Submissions {
     const { plan, session, data, profile } = parts;
-    return () => {
-      const started = performance.now();
-      profile?.enterSteps(first);
-      for (let step = first; step < end; step++) {
-        profile?.enterStep(step);
-        const prepared = profile?.begin("prepare batches");
-        const micro = Array.from(
-          { length: plan.accumulation },
-          (_, i) => data.batchAt(step * plan.accumulation + i),
-        );
-        prepared?.();
-        session.step(step, micro);
+    const { accumulation } = plan;
+    const { done: first } = progress;
+    const started = performance.now();
+    profile?.enterSteps(first);
+    for (let step = first; step === first || step < end && !this.#stopRequested; step++) {
+      profile?.enterStep(step);
+      const prepared = profile?.begin("prepare batches");
+      const micro = Array.from({ length: accumulation }, (_, i) => data.batchAt(step * accumulation + i));
+      prepared?.();
+      yield* session.submissions(step, micro);
+      progress.done = step + 1;
+    }
+    let ms = 0;
+    yield session.beginDrain().map((figures) => {
+      const sent = profile?.begin("send figures");
+      for (const { step, ...values } of figures) {
+        const tokensPerSecond = tokensPerStep(plan) / ms * 1000;
+        profile?.noteLoss(step, values.loss);
+        this.emit({ kind: "step", step: step + 1, ...values, tokensPerSecond, ms });
       }
-      const readback = session.beginDrain();
-      return async (whenIdle) => {
-        let ms = 0;
-        const figures = await readback(() => {
-          onTime(ms = (performance.now() - started) / (end - first));
-          whenIdle?.();
-        });
-        const sent = profile?.begin("send figures");
-        for (const { step, ...values } of figures) {
-          const tokensPerSecond = tokensPerStep(plan) / ms * 1000;
-          profile?.noteLoss(step, values.loss);
-          this.emit({ kind: "step", step: step + 1, ...values, tokensPerSecond, ms });
-        }
-        sent?.();
-        checkFinite(figures);
-        this.#saver.check();
-      };
-    };
+      sent?.();
+      checkFinite(figures);
+      this.#saver.check();
+    });
+    progress.msPerStep = ms = (performance.now() - started) / (progress.done - first);
   }
 
-  #validation({ session, data, profile }: Parts, step: number): Work {
+  *#validate(
+    { session, data, profile }: Parts,
+    step: number,
+  ): Submissions {
     const count = Math.min(VALIDATION_BATCHES, data.validationBatches);
-    return () => {
-      profile?.enterOther(step);
-      const batches = Array.from({ length: count }, (_, index) => data.validationBatch(index));
-      const readback = session.beginValidation(batches);
-      return async (whenIdle) => this.emit({ kind: "validation", step, loss: await readback(whenIdle) });
-    };
+    profile?.enterOther(step);
+    for (let index = 0; index < count; index++) {
+      session.submitValidation(data.validationBatch(index));
+      yield;
+    }
+    yield session.beginDrainValidation().map((loss) => this.emit({ kind: "validation", step, loss }));
   }
 
-  #sample({ plan, tokenizer, generator, profile }: Parts, step: number): Work {
+  *#sample(
+    { plan, tokenizer, generator, profile }: Parts,
+    step: number,
+  ): Submissions {
     const prompt = samplePrompt(tokenizer);
-    return () => {
-      profile?.enterOther(step);
-      const options = { ...SAMPLE_OPTIONS, seed: plan.seed };
-      const goOn = generator!.begin(prompt, SAMPLE_TOKENS[plan.tokenizer], options);
-      return async (whenIdle) => {
-        const tokens = await goOn(undefined, whenIdle);
-        this.emit({ kind: "sample", step, text: tokenizer.decode([...prompt, ...tokens]) });
-      };
+    const count = SAMPLE_TOKENS[plan.tokenizer];
+    const tokens = [...prompt];
+    profile?.enterOther(step);
+    const take = (drawn: Int32Array) => {
+      tokens.push(...drawn);
+      if (tokens.length < prompt.length + count) return;
+      this.emit({ kind: "sample", step, text: tokenizer.decode(tokens) });
     };
+    yield* generator!.submissions(prompt, count, { ...SAMPLE_OPTIONS, seed: plan.seed }, take);
   }
 
   /** Reads the state; the files are written while the run goes on. */
-  #save({ out, plan, session, tokenizer, profile }: Parts, step: number): Work {
-    return () => {
-      profile?.enterOther(step);
-      const readback = session.beginSnapshot();
-      return async (whenIdle) => {
-        const { params, ...optimizer } = await readback(whenIdle);
-        const flat = ([name, data]: [string, Float32Array]) => ({ name, shape: [data.length], data });
-        await this.#saver.save(out, {
-          config: plan.model,
-          tokenizer: tokenizer.file(),
-          parameters: cutParameters(session.layout, params),
-          optimizer: Object.entries(optimizer).map(flat),
-          trainer: {
-            step,
-            position: step * plan.accumulation,
-            seed: plan.seed,
-            plan,
-            schedules: session.schedules,
-          },
-        });
-      };
-    };
-  }
-
-  #noteSaved({ path, start, end }: Saved, step: number): void {
-    this.#savedPath = path;
-    this.emit({ kind: "checkpoint", step, path });
-    this.noteSpan({
-      name: "write checkpoint",
-      category: "host",
-      start,
-      end,
-      args: { step },
-      thread: "checkpoint",
+  #save({ out, plan, session, tokenizer, profile }: Parts, step: number): Readback<void> {
+    profile?.enterOther(step);
+    return session.beginSnapshot().map(async ({ params, ...optimizer }) => {
+      const flat = ([name, data]: [string, Float32Array]) => ({ name, shape: [data.length], data });
+      const waited = profile?.begin("wait for the checkpoint before");
+      await this.#saver.settled();
+      waited?.();
+      this.#saver.save(out, {
+        config: plan.model,
+        tokenizer: tokenizer.file(),
+        parameters: cutParameters(session.layout, params),
+        optimizer: Object.entries(optimizer).map(flat),
+        trainer: {
+          step,
+          position: step * plan.accumulation,
+          seed: plan.seed,
+          plan,
+          schedules: session.schedules,
+        },
+      });
     });
   }
 
-  /** A profile that cannot be written is no reason to give the run up. */
-  #writeProfile({ plan, session }: Parts, profile: RunProfile): Work {
-    return () => async (whenIdle) => {
+  /** A profile that cannot be written is no reason to give the run up. Nothing else runs meanwhile. */
+  #writeProfile({ plan, session }: Parts, profile: RunProfile): Readback<void> {
+    return new Readback(false, async (whenIdle) => {
+      await this.#saver.settled(); // a checkpoint that is being written belongs to what was recorded
       try {
         const programs = session.compiled.map(({ program }) => program);
         this.emit({ kind: "profile", summary: await profile.finish(programs, { plan }) });
@@ -286,8 +285,22 @@ export class Trainer {
         const { message } = explainFailure(problem);
         this.emit({ kind: "notice", text: `the profile could not be written: ${message}` });
       }
-      whenIdle?.();
-    };
+      whenIdle();
+    });
+  }
+
+  #noteSaved({ path, step, start, end }: Saved): void {
+    this.#savedPath = path;
+    this.emit({ kind: "checkpoint", step, path });
+    const { timeOrigin } = performance;
+    this.noteSpan({
+      name: "write checkpoint",
+      category: "host",
+      start: timeOrigin + start,
+      end: timeOrigin + end,
+      args: { step },
+      thread: "checkpoint",
+    });
   }
 }
 

@@ -116,15 +116,19 @@ export class LoadedProgram {
   run(inputs: RunInputs = {}): void {
     inputs.record?.check(this);
     const { gpu, recorder } = this.device;
-    const recorded = recorder?.begin("encode and submit", { program: this.program.name });
+    const recorded = recorder?.begin("encode", { program: this.program.name });
     this.upload(inputs);
     gpu.pushErrorScope("validation");
     const encoder = gpu.createCommandEncoder({ label: this.program.name });
     if (recorder) recorder.encodeRun(encoder, this);
     else encodePass(encoder, this.program.name, this.launches);
     inputs.record?.copyInto(encoder, inputs.tag ?? 0);
-    gpu.queue.submit([encoder.finish()]);
+    const commands = encoder.finish();
     recorded?.();
+    // A driver may take one submission at a time and block the thread until the one before is done: lavapipe does.
+    const submitted = recorder?.begin("submit", { program: this.program.name });
+    gpu.queue.submit([commands]);
+    submitted?.();
     gpu.popErrorScope().then((error) => error && this.#fail(error), () => {});
   }
 

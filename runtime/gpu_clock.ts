@@ -62,8 +62,9 @@ export class ClockMap {
     this.tickMs = Math.abs(measured / NANOSECOND - 1) < TOLERANCE ? NANOSECOND : measured;
     this.#anchor = first.errorMs <= last.errorMs ? first : last;
     const other = this.#anchor === first ? last : first;
-    // Clocks of one machine drift apart by some parts in a million: what both readings say bounds that as well.
-    this.errorMs = Math.max(this.#anchor.errorMs, Math.abs(this.toHost(other.device) - other.host));
+    // Clocks of one machine drift apart by some parts in a million, which the two readings show as well.
+    const drift = Math.abs(this.toHost(other.device) - other.host);
+    this.errorMs = Math.max(first.errorMs, last.errorMs, drift);
   }
 
   /** On this thread's `performance.now()`. */

@@ -49,7 +49,7 @@ export {
   type TraceSpan,
   traceText,
 } from "./trace_events.ts";
-export { type Readback, type ReadRange, StagingPool } from "./transfer.ts";
+export { Readback, type ReadRange, StagingPool } from "./transfer.ts";
 export { type TensorData } from "./values.ts";
 export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";
 export { TUNE_VARIABLE, TuningCache, type TuningEntry } from "./tune_cache.ts";

@@ -107,7 +107,7 @@ export class MetricsRing {
    * @throws {GpuError} when the device failed.
    */
   drain(): Promise<RingRecord[]> {
-    return this.beginDrain()();
+    return this.beginDrain().read();
   }
 
   /** As {@link drain}, in two halves; runs that follow the first one may be recorded in the ring. */
@@ -124,7 +124,7 @@ export class MetricsRing {
       span(first, untilEnd),
       span(0, tags.length - untilEnd),
     ]);
-    return async (whenIdle) => this.#decode(tags, await readback(whenIdle));
+    return readback.map((parts) => this.#decode(tags, parts));
   }
 
   #decode(tags: readonly number[], parts: readonly Uint8Array<ArrayBuffer>[]): RingRecord[] {

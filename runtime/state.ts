@@ -71,7 +71,7 @@ export class StateStore {
    * @throws {GpuError} when the device failed.
    */
   async read(name: string, byteOffset = 0, bytes?: number): Promise<Uint8Array<ArrayBuffer>> {
-    return await this.beginRead(name, byteOffset, bytes)();
+    return await this.beginRead(name, byteOffset, bytes).read();
   }
 
   /** As {@link read}, in two halves. */
@@ -79,22 +79,18 @@ export class StateStore {
     const size = bytes ?? this.#get(name).bytes - byteOffset;
     const buffer = this.#range(name, byteOffset, size);
     const readback = beginDownload(this.#device, [{ buffer, offset: byteOffset, bytes: size }]);
-    return async (whenIdle) => (await readback(whenIdle))[0];
+    return readback.map(([result]) => result);
   }
 
   /**
-   * Reads whole states as they are after all runs so far, for the price of one. Until the second half calls its `whenIdle`,
-   * nothing that changes them may be submitted.
+   * Reads whole states as they are after all runs so far, for the price of one; in two halves.
    *
    * @throws {BindingError} when there is no such state.
    * @throws {GpuError} when the device failed.
    */
   beginReadAll(names: readonly string[]): Readback<Map<string, Uint8Array<ArrayBuffer>>> {
     const readback = beginDownload(this.#device, names.map((name) => ({ ...this.#get(name), offset: 0 })));
-    return async (whenIdle) => {
-      const values = await readback(whenIdle);
-      return new Map(names.map((name, i) => [name, values[i]]));
-    };
+    return readback.map((values) => new Map(names.map((name, i) => [name, values[i]])));
   }
 
   /** Sets a state, or all of them, to zero bytes. */

@@ -54,18 +54,42 @@ interface Piece {
   readonly bytes: number;
 }
 
-/**
- * The second half of a readback, whose copies have been submitted. Blocks the thread until the queue is done.
- *
- * @param whenIdle Called once, as soon as all values have been copied and the queue is empty. What it submits runs while
- * Deno sleeps and the values come to the host, and does not change what is read.
- */
-export type Readback<T> = (whenIdle?: () => void) => Promise<T>;
+/** The second half of a readback: its copies have been submitted, its values have not come yet. */
+export class Readback<T> {
+  readonly #finish: (whenIdle: () => void) => Promise<T>;
+
+  /**
+   * Made by {@link beginDownload}.
+   *
+   * @param isCopied True when all copies have been submitted, so that what follows cannot change what is read. Until a
+   * readback that is not copied calls its `whenIdle`, nothing may be submitted that changes what it reads.
+   * @param finish Waits for the values.
+   */
+  constructor(readonly isCopied: boolean, finish: (whenIdle: () => void) => Promise<T>) {
+    this.#finish = finish;
+  }
+
+  /**
+   * Waits for the values; to be called once. Blocks the thread until everything that was submitted is done.
+   *
+   * @param whenIdle Called once, as soon as the queue is empty and all values have been copied. What it submits runs while
+   * Deno sleeps and the values come to the host.
+   * @throws {GpuError} when the device is lost or has failed.
+   */
+  read(whenIdle: () => void = () => {}): Promise<T> {
+    return this.#finish(whenIdle);
+  }
+
+  /** The same readback, with something done with its values. */
+  map<U>(use: (values: T) => U | Promise<U>): Readback<U> {
+    return new Readback(this.isCopied, async (whenIdle) => await use(await this.#finish(whenIdle)));
+  }
+}
 
 /**
  * Reads ranges of buffers, after everything that was submitted before. Blocks the thread until the queue is done.
  *
- * @param whenIdle See {@link Readback}.
+ * @param whenIdle See {@link Readback.read}.
  * @returns One array per range.
  * @throws {GpuError} when the device is lost or has failed.
  */
@@ -74,13 +98,10 @@ export async function download(
   ranges: readonly ReadRange[],
   whenIdle?: () => void,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
-  return await beginDownload(device, ranges)(whenIdle);
+  return await beginDownload(device, ranges).read(whenIdle);
 }
 
-/**
- * As {@link download}, in two halves. Until the second one calls its `whenIdle`, nothing that changes the ranges may be
- * submitted: what is too large for one staging buffer is copied later.
- */
+/** As {@link download}, in two halves. */
 export function beginDownload(
   device: GpuDevice,
   ranges: readonly ReadRange[],
@@ -89,7 +110,7 @@ export function beginDownload(
   const results = ranges.map(({ bytes }) => new Uint8Array(bytes));
   const all = batches(ranges);
   const first = all.length > 0 ? submitCopies(device, ranges, all[0]) : undefined;
-  return async (whenIdle = () => {}) => {
+  return new Readback(all.length <= 1, async (whenIdle) => {
     if (all.length === 0) whenIdle();
     for (const pieces of all) {
       const staging = pieces === all[0] ? first! : submitCopies(device, ranges, pieces);
@@ -103,7 +124,7 @@ export function beginDownload(
       device.throwIfFailed();
     }
     return results;
-  };
+  });
 }
 
 /** Copies pieces, one after the other, into a staging buffer, and returns it. */
@@ -121,7 +142,9 @@ function submitCopies(device: GpuDevice, ranges: readonly ReadRange[], pieces: r
   };
   if (device.recorder) device.recorder.encodeCopies(encoder, total, copy);
   else copy();
+  const submitted = device.recorder?.begin("submit copies");
   device.gpu.queue.submit([encoder.finish()]);
+  submitted?.();
   return staging;
 }
 

@@ -46,7 +46,7 @@ const FLAGS = {
   "dtype": {
     kind: "choice",
     choices: PRECISIONS,
-    help: "What matrix products read and write; f16 keeps weights, sums and loss in f32.",
+    help: "What matrix products read and write; f16 and bf16 keep weights, sums and loss in f32.",
   },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "memory": {
