@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isHalf } from "./dtype.ts";
 import { type Graph, type Node, type NodeId, sizeOf } from "./graph.ts";
 import { reducedAxes } from "./lower.ts";
 
@@ -34,7 +35,7 @@ export function columnSumPartners(graph: Graph): Map<NodeId, Node> {
 }
 
 /**
- * Equal for equal matrices: reshapes keep row-major order, and casts from f16 to f32 every value, so the tensor below them
+ * Equal for equal matrices: reshapes keep row-major order, and casts to f32 every value, so the tensor below them
  * and the sizes say it all.
  */
 function keyOf(graph: Graph, id: NodeId, rows: number, cols: number): string {
@@ -42,7 +43,7 @@ function keyOf(graph: Graph, id: NodeId, rows: number, cols: number): string {
   for (;;) {
     const below = graph.nodes[node.inputs[0]];
     const keepsValues = node.op === "reshape" ||
-      (node.op === "cast" && node.dtype === "f32" && below.dtype === "f16");
+      (node.op === "cast" && node.dtype === "f32" && isHalf(below.dtype));
     if (!keepsValues) break;
     node = below;
   }

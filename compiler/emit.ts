@@ -25,7 +25,7 @@ import { vectorVariable } from "./wgsl/loop_schedule.ts";
 import { loopTemplate } from "./wgsl/loops.ts";
 import { assembleModule } from "./wgsl/module.ts";
 import { emitUntiledProduct, matmulAccesses, productTemplate } from "./wgsl/products.ts";
-import { PACKED_WGSL, usesPacked } from "./wgsl/packed.ts";
+import { packedFunctions } from "./wgsl/packed.ts";
 import { type Access, accessesOf, type Slot, Slots } from "./wgsl/slots.ts";
 import { findCandidate, type Schedule, type ScheduleLookup, type Template } from "./wgsl/template.ts";
 
@@ -191,7 +191,7 @@ export class KernelSet {
     const bindings = slots.declarations();
     if (usesScalars) bindings.push("var<uniform> scalars: Scalars");
     const philox = text.body.includes("philox(") ? PHILOX_WGSL : "";
-    const packed = usesPacked(text.body) ? PACKED_WGSL : "";
+    const packed = packedFunctions(text.body);
     const declarations = `${usesScalars ? this.#scalarsStruct() : ""}${philox}${packed}${text.declarations}`;
     const about = [kernel.title];
     const draft = { about, bindings, body: text.body, workgroupSize: text.workgroupSize };

@@ -6,15 +6,18 @@
  * by a scale before it is differentiated. When a gradient overflows, the step does not count and the scale is halved; after
  * many good steps it is doubled. Scale and counter live on the device: nothing waits for a readback.
  *
+ * bf16 has f32's range and 8 bits of precision: it needs no scale, and no feature of the adapter.
+ *
  * @module
  */
 import { scope, type Tensor, where } from "../compiler/mod.ts";
+import { headWidth, type ModelConfig } from "./config.ts";
 import { InputError } from "./errors.ts";
 import { HEAD_WEIGHT, type Parameters } from "./gpt2.ts";
 import { type ParameterLayout, unpack } from "./params.ts";
 
 /** Dtypes that products may have. */
-export const PRECISIONS = ["f32", "f16"] as const;
+export const PRECISIONS = ["f32", "f16", "bf16"] as const;
 /** Dtype of what products read and write. */
 export type Precision = (typeof PRECISIONS)[number];
 
@@ -84,6 +87,20 @@ export function masterGradients(gradients: Parameters): Parameters {
 }
 
 /**
+ * Refuses a precision that a model's sizes do not allow: bf16 is stored four numbers at a time.
+ *
+ * @throws {InputError} which says what to do instead.
+ */
+export function requireSizes(precision: Precision, config: ModelConfig): void {
+  if (precision !== "bf16" || headWidth(config) % 4 === 0) return;
+  throw new InputError(
+    `--dtype bf16 --width ${config.width} --heads ${config.heads}`,
+    "bf16 needs heads of a multiple of 4 channels",
+    `take --width ${Math.ceil(headWidth(config) / 4) * 4 * config.heads}, or another --dtype`,
+  );
+}
+
+/**
  * Refuses a precision that an adapter does not have.
  *
  * @throws {InputError} which says what to do instead.
@@ -93,6 +110,6 @@ export function requirePrecision(precision: Precision, adapter: { f16: boolean }
   throw new InputError(
     "--dtype f16",
     `this adapter (${name}) has no 16-bit floats (WebGPU's feature shader-f16)`,
-    "take --dtype f32 for a run on it, or another adapter",
+    "take --dtype bf16 or f32 for a run on it",
   );
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DType } from "../compiler/dtype.ts";
+import { type DType, isFloat } from "../compiler/dtype.ts";
 import { LimitError } from "../compiler/errors.ts";
 import type { Tunable } from "../compiler/emit.ts";
 import type { Dispatch } from "../compiler/program.ts";
@@ -30,7 +30,14 @@ const PATTERN = 2 ** 18;
 const COMPARED_BYTES = 4 * 2 ** 20;
 
 /** Largest difference that rounding explains, relative to the result's largest value and to the value itself. */
-const TOLERANCE: Readonly<Record<DType, number>> = { f32: 1e-4, f16: 4e-3, i32: 0, u32: 0, bool: 0 };
+const TOLERANCE: Readonly<Record<DType, number>> = {
+  f32: 1e-4,
+  f16: 4e-3,
+  bf16: 3e-2,
+  i32: 0,
+  u32: 0,
+  bool: 0,
+};
 /** Whole numbers come from comparisons of rounded values: so many of them may differ. */
 const FLIPPED = 1e-3;
 
@@ -288,13 +295,13 @@ function fill(device: GpuDevice, buffer: GPUBuffer, dtype: DType, seed: number):
 }
 
 function patternOf(dtype: DType, seed: number): Uint8Array {
-  const values = dtype === "f32"
+  const values = dtype === "f32" || dtype === "bf16"
     ? new Float32Array(PATTERN)
     : dtype === "f16"
     ? new Float16Array(PATTERN)
     : new Uint32Array(PATTERN);
   const whole = dtype === "bool" ? 2 : 16;
-  const real = dtype === "f32" || dtype === "f16";
+  const real = isFloat(dtype);
   // Marsaglia's xorshift with 32 bits.
   let state = 0x9e3779b9 ^ (seed + 1) * 0x85ebca6b;
   for (let i = 0; i < values.length; i++) {
@@ -303,5 +310,6 @@ function patternOf(dtype: DType, seed: number): Uint8Array {
     state ^= state << 5;
     values[i] = real ? state / 2 ** 31 : (state >>> 0) % whole;
   }
-  return new Uint8Array(values.buffer);
+  if (dtype !== "bf16") return new Uint8Array(values.buffer);
+  return new Uint8Array(Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16).buffer);
 }

@@ -8,7 +8,7 @@ import { sizeOf } from "../compiler/graph.ts";
 import type { ProgramScalar, ProgramTensor } from "../compiler/program.ts";
 import { BindingError } from "./errors.ts";
 
-/** Values of a tensor, row by row. f16 may also be given as its bits in a `Uint16Array`; a bool is 0 or 1. */
+/** Values of a tensor, row by row. f16 may also be given as its bits in a `Uint16Array`, bf16 always is; a bool is 0 or 1. */
 export type TensorData =
   | Float32Array<ArrayBufferLike>
   | Float16Array<ArrayBufferLike>
@@ -19,14 +19,21 @@ export type TensorData =
 const ARRAYS = {
   f32: Float32Array,
   f16: Float16Array,
+  bf16: Uint16Array,
   i32: Int32Array,
   u32: Uint32Array,
   bool: Uint32Array,
 } as const satisfies Record<DType, unknown>;
 
-/** Interprets bytes that came from the device. */
+/** Interprets bytes that came from the device; bf16, for which there is no array, becomes f32. */
 export function toTensorData(bytes: Uint8Array<ArrayBuffer>, dtype: DType): TensorData {
+  if (dtype === "bf16") return fromBf16(new Uint16Array(bytes.buffer));
   return new ARRAYS[dtype](bytes.buffer);
+}
+
+/** A bf16 is the upper half of an f32. */
+function fromBf16(halves: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer);
 }
 
 /**

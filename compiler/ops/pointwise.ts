@@ -21,7 +21,7 @@ export function typedLiteral(value: number, { dtype, lanes }: RegisterType): str
     ? `${value}u`
     : `${value}i`;
   if (lanes === 1) return scalar;
-  return `vec4<${dtype === "f16" ? "f32" : dtype}>(${scalar})`;
+  return `vec4<${isFloat(dtype) ? "f32" : dtype}>(${scalar})`;
 }
 
 function requireKind(type: TensorType, kind: Kind): void {
@@ -141,12 +141,28 @@ function tanhWgsl(x: string, type: RegisterType): string {
   return `(1.0 - 2.0 / (exp(2.0 * ${clamped}) + 1.0))`;
 }
 
-const CAST_WGSL: Record<DType, string> = { f32: "f32", f16: "f32", i32: "i32", u32: "u32", bool: "bool" };
+const CAST_WGSL: Record<DType, string> = {
+  f32: "f32",
+  f16: "f32",
+  bf16: "f32",
+  i32: "i32",
+  u32: "u32",
+  bool: "bool",
+};
+
+/** The bf16 nearest to a number, ties to even: the upper half of an f32's bits. */
+function roundToBf16(value: number): number {
+  if (!Number.isFinite(value)) return value;
+  const bits = new Uint32Array(Float32Array.of(value).buffer);
+  bits[0] = (bits[0] + 0x7fff + (bits[0] >>> 16 & 1)) & 0xffff0000;
+  return new Float32Array(bits.buffer)[0];
+}
 
 /** WGSL's conversions: integers keep their bits, floats truncate towards 0 and stop at the ends of the range. */
 function castTo(value: number, from: DType, to: DType): number {
   if (to === "bool") return Number(value !== 0);
   if (to === "f16") return Math.f16round(value);
+  if (to === "bf16") return roundToBf16(value);
   if (to === "f32") return value;
   if (!isFloat(from)) return wrap(value, to);
   const [low, high] = to === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];

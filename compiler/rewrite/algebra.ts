@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type DType, isFloat } from "../dtype.ts";
+import { type DType, isFloat, isHalf } from "../dtype.ts";
 import type { NodeId } from "../graph.ts";
 import { foldValue, isLiteral } from "./constants.ts";
 import { type Draft, inputOf, type Rewriter, type Rule } from "./rule.ts";
@@ -29,7 +29,7 @@ function isPowerOfTwo(value: number): boolean {
 
 /** Every value of `from` is a value of `to`. */
 function widens(from: DType, to: DType): boolean {
-  return from === to || from === "bool" || (from === "f16" && to === "f32");
+  return from === to || from === "bool" || (isHalf(from) && to === "f32");
 }
 
 /** x to a power that has an op of its own. */
@@ -269,7 +269,7 @@ export const ALGEBRA_RULES: readonly Rule[] = [
     name: "cast-of-widened",
     ops: ["cast"],
     why:
-      "the first cast keeps every value (f16 to f32, bool to numbers), so the second could start from its input",
+      "the first cast keeps every value (f16 or bf16 to f32, bool to numbers), so the second could start from its input",
     apply(node, graph) {
       const x = inputOf(graph, node.inputs[0], "cast");
       const middle = graph.node(node.inputs[0]).dtype;

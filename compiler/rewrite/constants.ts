@@ -12,8 +12,16 @@ import type { NodeId } from "../graph.ts";
 import { OPS } from "../ops/mod.ts";
 import { type Draft, isOnes, type Rewriter, type Rule } from "./rule.ts";
 
-const LARGEST: Partial<Record<DType, number>> = { f32: 3.4028234663852886e38, f16: 65504 };
-const SMALLEST_NORMAL: Partial<Record<DType, number>> = { f32: 2 ** -126, f16: 2 ** -14 };
+const LARGEST: Partial<Record<DType, number>> = {
+  f32: 3.4028234663852886e38,
+  f16: 65504,
+  bf16: 3.3895313892515355e38,
+};
+const SMALLEST_NORMAL: Partial<Record<DType, number>> = {
+  f32: 2 ** -126,
+  f16: 2 ** -14,
+  bf16: 2 ** -126,
+};
 
 /** True when a literal of `dtype` can stand for `value`: in range, and in normal form where it is a float. */
 export function isLiteral(value: number, dtype: DType): boolean {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DType } from "../dtype.ts";
+import { type DType, isHalf } from "../dtype.ts";
 import { InternalError } from "../errors.ts";
 import { add, constantIndex, type IndexExpr, indexToWgsl, laneStep, variablesOf } from "../index_expr.ts";
 import {
@@ -16,7 +16,7 @@ import {
   valueOfName,
 } from "../kernel.ts";
 import { OPS } from "../ops/mod.ts";
-import { packedElement, roundedToHalf } from "./packed.ts";
+import { isPackable, packed, packedElement, roundedTo, unpacked } from "./packed.ts";
 import { registerType, type Slot, type Slots, stepOf, storageType } from "./slots.ts";
 import type { Writer } from "./writer.ts";
 
@@ -112,9 +112,10 @@ export class Emitter {
     const spec = OPS[op];
     if (!spec.wgsl) throw new InternalError(`op ${op} has no WGSL expression`);
     const text = spec.wgsl(texts, { dtype: dtypes[0], lanes }, attrs);
-    // Rounding to f16 must survive inside a kernel, or fused and unfused programs would differ.
-    if (op !== "cast" || dtype !== "f16") return { text, lanes };
-    return { text: this.context.slots.packs ? roundedToHalf(text, lanes) : throughF16(text, lanes), lanes };
+    // Rounding to 16 bits must survive inside a kernel, or fused and unfused programs would differ.
+    if (op !== "cast" || !isHalf(dtype)) return { text, lanes };
+    const packs = isPackable(dtype, this.context.slots.packsF16);
+    return { text: packs ? roundedTo(dtype, text, lanes) : throughF16(text, lanes), lanes };
   }
 
   #index(w: Writer, index: IndexExpr, dtype: DType): Emitted {
@@ -159,7 +160,7 @@ export class Emitter {
     const step = this.#hasVectorVariable(w, index) ? "other" : stepOf(index, vector, slot.base);
     if (step === "next") {
       const four = `${slot.name}[${quarter(this.#text(w, relative))}]`;
-      return { text: slot.packed ? `unpackHalf(${four})` : toRegister(four, dtype, 4), lanes: 4 };
+      return { text: slot.packed ? unpacked(four, dtype) : toRegister(four, dtype, 4), lanes: 4 };
     }
     if (step === "same") return { text: this.#element(slot, this.#text(w, relative), dtype), lanes: 1 };
     const each = [0, 1, 2, 3].map((lane) => this.#element(slot, this.#text(w, relative, lane), dtype));
@@ -167,7 +168,7 @@ export class Emitter {
   }
 
   #element(slot: Slot, at: string, dtype: DType): string {
-    if (slot.packed) return packedElement(slot.name, at);
+    if (slot.packed) return packedElement(slot.name, at, dtype);
     const text = slot.wide ? `${slot.name}[${at} / 4u][${at} % 4u]` : `${slot.name}[${at}]`;
     return toRegister(text, dtype, 1);
   }
@@ -185,7 +186,7 @@ export class Emitter {
     const step = stepOf(index, vector, slot.base);
     const whole = lanes === 4 ? text : splat(text, 4, dtype);
     if (step === "next" && slot.wide && limit === undefined) {
-      const stored = slot.packed ? `packHalf(${whole})` : toStorage(whole, dtype, 4);
+      const stored = slot.packed ? packed(whole, dtype) : toStorage(whole, dtype, 4);
       w.line(`${slot.name}[${quarter(this.#text(w, relative))}] = ${stored};`);
       return;
     }

@@ -6,11 +6,12 @@
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
-import { bytesPerElement, type DType } from "../dtype.ts";
-import { InternalError } from "../errors.ts";
+import { bytesPerElement, type DType, isFloat } from "../dtype.ts";
+import { GraphError, InternalError } from "../errors.ts";
 import { add, alignmentOf, constantIndex, type IndexExpr, laneStep, rangeOf } from "../index_expr.ts";
 import { type Body, isValueName } from "../kernel.ts";
 import { variablesOf } from "../index_expr.ts";
+import { isPackable } from "./packed.ts";
 
 /** One load or store before text exists. */
 export interface Access {
@@ -31,7 +32,7 @@ export interface Slot {
   readonly elements: number;
   /** Declared as an array of vec4. */
   readonly wide: boolean;
-  /** Holds f16 as words of two, see `packed.ts`; always wide. */
+  /** Holds numbers of 16 bits as words of two, see `packed.ts`; always wide. */
   readonly packed: boolean;
   readonly write: boolean;
 }
@@ -60,11 +61,15 @@ export function stepOf(index: IndexExpr, vector: string, base = 0): "same" | "ne
   return alignmentOf(add(index, constantIndex(-base)), vector) % 4 === 0 ? "next" : "other";
 }
 
+/** Why a kernel is refused: two invocations cannot each store half a word. */
+const BF16_STORE =
+  "bf16 is stored four numbers at a time: make the last axis of every bf16 tensor a multiple of 4";
+
 /** Collects accesses into slots. */
 export class Slots {
   readonly list: Slot[] = [];
   /** True where f16 is better packed and unpacked than used. */
-  readonly packs: boolean;
+  readonly packsF16: boolean;
 
   /**
    * @param exclusive True for roots in a buffer that the dispatch writes: their slots must all be read_write.
@@ -76,7 +81,7 @@ export class Slots {
     exclusive: (root: number) => boolean,
     sizeOf: (root: number) => number,
   ) {
-    this.packs = target.software;
+    this.packsF16 = target.software;
     const byRoot = new Map<number, Access[]>();
     for (const access of accesses) {
       const known = byRoot.get(access.root);
@@ -100,11 +105,13 @@ export class Slots {
     const [low, high] = spanOf(cluster).map(inside);
     const base = Math.floor(low / unit) * unit;
     const steps = cluster.map((access) => stepOf(access.index, access.vector, base));
-    const wide = steps.includes("next");
+    const isPacked = isPackable(dtype, this.packsF16);
+    const wide = steps.includes("next") || dtype === "bf16";
     const elements = wide ? Math.ceil((high + 1 - base) / 4) * 4 : high + 1 - base;
     const name = `t${this.list.length}`;
-    const packed = this.packs && dtype === "f16" && wide &&
-      cluster.every((access, i) => !access.write || (steps[i] === "next" && fillsWords(access)));
+    const stored = cluster.every((access, i) => !access.write || (steps[i] === "next" && fillsWords(access)));
+    if (dtype === "bf16" && !stored) throw new GraphError(BF16_STORE);
+    const packed = isPacked && wide && stored;
     this.list.push({ name, root, dtype, base, elements, wide, packed, write });
   }
 
@@ -182,10 +189,10 @@ function joinNeighbours(clusters: Access[][], target: Capabilities): void {
 
 /** Type of an element in a storage buffer. */
 export function storageType(dtype: DType): string {
-  return dtype === "bool" ? "u32" : dtype;
+  return dtype === "bool" || dtype === "bf16" ? "u32" : dtype;
 }
 
 /** Type of an element in registers: floats are computed in f32. */
 export function registerType(dtype: DType): string {
-  return dtype === "f16" ? "f32" : dtype;
+  return isFloat(dtype) ? "f32" : dtype;
 }

@@ -98,7 +98,7 @@ const BROKEN: [text: string, line: number, column: number, problem: string][] = 
   ["", 1, 1, "expected a return line"],
   ["%0: f32[3] = exp", 1, 1, "expected a return line"],
   ["%0 f32[3] = exp\nreturn", 1, 4, "expected :"],
-  ["%0: f64[3] = exp\nreturn", 1, 8, "f64 is none of the dtypes f32, f16, i32, u32, bool"],
+  ["%0: f64[3] = exp\nreturn", 1, 8, "f64 is none of the dtypes f32, f16, bf16, i32, u32, bool"],
   ["%0: f32[-3] = exp\nreturn", 1, 9, "expected a size"],
   ["%0: f32[3 = exp\nreturn", 1, 11, "expected ]"],
   ["%0: f32[3] = exp %\nreturn", 1, 19, "expected a node's number"],

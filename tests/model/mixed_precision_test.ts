@@ -1,5 +1,5 @@
 /**
- * Training with `--dtype f16`: it follows training in f32, loses no step to rounding, and passes over steps whose
+ * Training with `--dtype f16` and `bf16`: it follows training in f32, loses no step to rounding, and passes over steps whose
  * gradients overflow without a trace in the weights.
  *
  * @module
@@ -134,34 +134,45 @@ Deno.test("a step that overflows changes nothing but the loss scale", () => {
   assertEquals([result.lossScale[0], result.goodSteps[0]], [2 ** 29, 0]);
 });
 
+/** How far the first gradient of a parameter may be from f32's, relative to its norm: a few roundings. */
+const GRADIENT_TOLERANCE = { f16: 0.01, bf16: 0.06 };
+
 deviceTest(
-  "twenty steps of a narrow nano in f16 follow those in f32 within a hundredth",
+  "twenty steps of a narrow nano in f16 and bf16 follow those in f32 within a hundredth",
   async (openSession) => {
     const request: TrainRequest = { ...SMALL, width: 64, context: 64, learningRate: 1e-3 };
-    const losses: number[][] = [];
-    const moments: Float32Array[] = [];
-    for (const dtype of ["f32", "f16"] as const) {
+    const learn = async (dtype: "f32" | "f16" | "bf16") => {
       const session = await openSession({ ...request, dtype });
       await session.initialize();
       const figures = await run(session, 0, 1);
-      moments.push((await session.snapshot()).m);
+      const { m } = await session.snapshot();
       figures.push(...await run(session, 1, 20));
       assert(figures.every(({ gradNorm }) => Number.isFinite(gradNorm)));
-      losses.push([...figures.map(({ loss }) => loss), await session.validate([batchOf(session.plan, 99)])]);
-    }
-    const [expected, actual] = losses;
-    assert(expected[19] < expected[0] - 0.5, "nothing was learnt");
-    actual.forEach((loss, i) => assertAlmostEquals(loss, expected[i], 0.01 * expected[i], `step ${i + 1}`));
-    assert(actual.some((loss, i) => loss !== expected[i]), "f16 gave f32's losses to the bit");
-    // Every parameter's gradient, so that a wrong one among the small ones (biases) does not hide behind the others.
+      const losses = [
+        ...figures.map(({ loss }) => loss),
+        await session.validate([batchOf(session.plan, 99)]),
+      ];
+      return { losses, m };
+    };
+    const expected = await learn("f32");
+    assert(expected.losses[19] < expected.losses[0] - 0.5, "nothing was learnt");
     const { parameters } = layoutParameters(planRun(request, true).model);
-    for (const { name, offset, size } of parameters) {
-      const [one, other] = moments.map((m) => m.subarray(offset, offset + size));
-      const distance = Math.hypot(...one.map((value, i) => value - other[i]));
-      assert(
-        distance <= 0.01 * Math.hypot(...one) + 1e-6,
-        `${name}: the first gradient is ${distance} apart`,
+    for (const dtype of ["f16", "bf16"] as const) {
+      const { losses, m } = await learn(dtype);
+      losses.forEach((loss, i) =>
+        assertAlmostEquals(loss, expected.losses[i], 0.01 * expected.losses[i], `step ${i + 1} in ${dtype}`)
       );
+      assert(losses.some((loss, i) => loss !== expected.losses[i]), `${dtype} gave f32's losses to the bit`);
+      // Every parameter's gradient, so that a wrong one among the small ones (biases) does not hide behind the others.
+      for (const { name, offset, size } of parameters) {
+        const one = expected.m.subarray(offset, offset + size);
+        const distance = Math.hypot(...one.map((value, i) => value - m[offset + i]));
+        const allowed = GRADIENT_TOLERANCE[dtype] * Math.hypot(...one) + 1e-6;
+        assert(
+          distance <= allowed,
+          `${name}: the first gradient in ${dtype} is ${distance} apart, not ${allowed}`,
+        );
+      }
     }
   },
 );
@@ -244,12 +255,36 @@ deviceTest("text can be drawn from a model that trains in f16", async (openSessi
   assertEquals(greedy.length, 10);
 });
 
+deviceTest("a run in bf16 has no loss scale, and goes on to the bit", async (openSession) => {
+  const request: TrainRequest = { ...SMALL, dtype: "bf16", batchTokens: 128 };
+  const whole = await openSession(request);
+  await whole.initialize();
+  const begun = await whole.snapshot();
+  assertEquals(Object.keys(begun), ["params", "m", "v"]);
+  const expected = await run(whole, 0, 6);
+  const first = await openSession(request);
+  first.restore(begun);
+  await run(first, 0, 2);
+  const second = await openSession(request);
+  second.restore(await first.snapshot());
+  assertEquals(await run(second, 2, 6), expected.slice(2));
+});
+
+Deno.test("bf16 refuses heads that are no multiple of 4 channels, and names a width that is", () => {
+  const refused = assertThrows(() => planRun({ ...SMALL, width: 36, dtype: "bf16" }, true), InputError);
+  assertEquals(
+    refused.message,
+    "--dtype bf16 --width 36 --heads 2: bf16 needs heads of a multiple of 4 channels; " +
+      "take --width 40, or another --dtype",
+  );
+});
+
 Deno.test("an adapter without f16 refuses it in one line that says what to do, and nothing else", () => {
   const refused = assertThrows(() => requirePrecision("f16", { f16: false }, "SwiftShader"), InputError);
   assertEquals(
     refused.message,
     "--dtype f16: this adapter (SwiftShader) has no 16-bit floats (WebGPU's feature shader-f16); " +
-      "take --dtype f32 for a run on it, or another adapter",
+      "take --dtype bf16 or f32 for a run on it",
   );
   requirePrecision("f16", { f16: true }, "llvmpipe");
   requirePrecision("f32", { f16: false }, "SwiftShader");
