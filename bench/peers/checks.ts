@@ -63,6 +63,15 @@ export function wrongLosses(one: StepCase, losses: readonly number[]): string | 
   return undefined;
 }
 
+/**
+ * What is wrong with the norm of a first step's gradients, or undefined. AdamW hardly cares how large gradients are, so
+ * that losses do not tell when a sum over a large tensor stops early.
+ */
+export function wrongNorm(one: StepCase, norm: number): string | undefined {
+  if (one.norm === undefined || Math.abs(norm - one.norm) <= 1e-2 * one.norm) return undefined;
+  return `the gradients' norm is ${norm.toFixed(4)}, not ${one.norm} as with the other libraries`;
+}
+
 function show(losses: readonly number[]): string {
   return losses.map((loss) => loss.toFixed(4)).join(", ");
 }

@@ -37,6 +37,8 @@ export interface PeerResult {
   readonly tokensPerSecond?: number;
   /** Loss of each step, warm-up first; null where it is no number, which JSON cannot say. */
   readonly losses?: readonly (number | null)[];
+  /** Norm of all gradients together at the first step, before clipping; null where it is no number. */
+  readonly norm?: number | null;
   /** Compute dispatches of one run. */
   readonly dispatches?: number;
   /** Most bytes of GPU buffers alive at once. */

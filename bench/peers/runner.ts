@@ -13,7 +13,7 @@ import {
   type StepCase,
   uniform,
 } from "./cases.ts";
-import { wrongAnswer, wrongLosses } from "./checks.ts";
+import { wrongAnswer, wrongLosses, wrongNorm } from "./checks.ts";
 import type { GpuWatch } from "./instrument.ts";
 import type { PeerName, PeerResult, PeerSpread } from "./protocol.ts";
 
@@ -27,8 +27,15 @@ export interface Kernel {
 
 /** A model in training. */
 export interface Training {
-  /** Queues one step; what it returns reads that step's loss, once the step's time has been taken. */
-  step(): Promise<() => Promise<number>>;
+  /** Queues one step; what it returns reads that step's figures, once the step's time has been taken. */
+  step(): Promise<() => Promise<StepFigures>>;
+}
+
+/** What a step found. */
+export interface StepFigures {
+  readonly loss: number;
+  /** Norm of all gradients together, before clipping. */
+  readonly norm: number;
 }
 
 /** One library's way to do the cases. */
@@ -109,14 +116,16 @@ async function measureStep(library: Library, one: StepCase, repeats: number): Pr
   const training = await library.training(one);
   await library.idle();
   const [times, losses]: number[][] = [[], []];
-  let dispatches = 0;
+  let dispatches = 0, norm = NaN;
   for (let step = 0; step < repeats + WARM_UP_STEPS; step++) {
     const before = library.gpu?.dispatches ?? 0;
     const start = performance.now();
-    const loss = await training.step();
+    const figures = await training.step();
     times.push(await library.idle() - start);
     dispatches = (library.gpu?.dispatches ?? 0) - before;
-    losses.push(await loss());
+    const found = await figures();
+    losses.push(found.loss);
+    if (step === 0) norm = found.norm;
   }
   const firstMs = times[0];
   const ms = spread(times.slice(WARM_UP_STEPS));
@@ -125,8 +134,9 @@ async function measureStep(library: Library, one: StepCase, repeats: number): Pr
     firstMs,
     tokensPerSecond: one.batch * one.context / ms.median * 1e3,
     losses,
+    norm,
     dispatches: library.gpu && dispatches,
-    error: wrongLosses(one, losses),
+    error: wrongLosses(one, losses) ?? wrongNorm(one, norm),
   };
 }
 

@@ -7,7 +7,7 @@ import {
   type StepCase,
   uniform,
 } from "../../bench/peers/cases.ts";
-import { wrongAnswer, wrongLosses } from "../../bench/peers/checks.ts";
+import { wrongAnswer, wrongLosses, wrongNorm } from "../../bench/peers/checks.ts";
 import { parseResultLine, type PeerResult } from "../../bench/peers/protocol.ts";
 import { describeResult, runPeers } from "../../bench/peers/run.ts";
 
@@ -168,6 +168,14 @@ Deno.test("a run that does not learn, or learns something else, is an error", ()
   const known = stepCase({ vocabulary: 256, losses: [5.55, 5.3, 5.1] });
   assertEquals(wrongLosses(known, [5.5501, 5.2999, 5.1002, 4.9]), undefined);
   assertMatch(wrongLosses(known, [5.55, 5.4, 5.3])!, /not those of the other libraries/);
+});
+
+Deno.test("a gradient norm whose sum stopped early is an error, though the losses look right", () => {
+  const one = stepCase({ norm: 5.0021 });
+  assertEquals(wrongNorm(one, 5.0019), undefined);
+  assertMatch(wrongNorm(one, 4.7)!, /norm is 4.7000, not 5.0021/);
+  assertMatch(wrongNorm(one, NaN)!, /norm is NaN/);
+  assertEquals(wrongNorm(stepCase({ norm: undefined }), 4.7), undefined);
 });
 
 Deno.test("pieces of a dimension cover it, and none is too large", () => {

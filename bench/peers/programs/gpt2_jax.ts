@@ -45,13 +45,14 @@ export function trainingOf(one: StepCase): Training {
       time++;
       const result = step(state, tokens.ref, targets.ref, np.array([time])) as {
         loss: np.Array;
+        norm: np.Array;
         state: State;
       };
       state = result.state;
-      const { loss } = result;
+      const { loss, norm } = result;
       // Every output of one jit call is queued together; the loss stands for all.
       await submit(loss.ref);
-      return async () => (await loss.data())[0];
+      return async () => ({ loss: (await loss.data())[0], norm: (await norm.data())[0] });
     },
   };
 }
@@ -106,7 +107,7 @@ function trainStep(one: StepCase, state: State, tokens: np.Array, targets: np.Ar
   const [loss, grads] = valueAndGrad((params: Params) => lossOf(one, params, tokens, targets))(
     tree.ref(state.params) as Params,
   ) as [np.Array, Params];
-  return { loss, state: adamW(one, state, grads, time) };
+  return { loss, ...adamW(one, state, grads, time) };
 }
 
 function lossOf(one: StepCase, params: Params, tokens: np.Array, targets: np.Array): np.Array {
@@ -180,7 +181,7 @@ function adamW(one: StepCase, state: State, grads: Params, time: np.Array) {
     return one.naive || squared.ndim < 2 ? squared.sum() : squared.sum(-1).sum();
   });
   const norm = np.sqrt(squares.reduce((a, b) => a.add(b)));
-  const scale = np.minimum(np.array(clip).div(norm.add(1e-6)), 1);
+  const scale = np.minimum(np.array(clip).div(norm.ref.add(1e-6)), 1);
   time = time.reshape([]);
   const correction1 = np.array(1).sub(np.exp(time.ref.mul(Math.log(beta1))));
   const correction2 = np.array(1).sub(np.exp(time.mul(Math.log(beta2))));
@@ -198,5 +199,5 @@ function adamW(one: StepCase, state: State, grads: Params, time: np.Array) {
   for (const used of [scale, correction1, correction2]) used.dispose();
   const rebuilt = (pick: (one: typeof next[number]) => np.Array) =>
     tree.unflatten(structure, next.map(pick)) as Params;
-  return { params: rebuilt((n) => n.p), m: rebuilt((n) => n.m), v: rebuilt((n) => n.v) };
+  return { norm, state: { params: rebuilt((n) => n.p), m: rebuilt((n) => n.m), v: rebuilt((n) => n.v) } };
 }

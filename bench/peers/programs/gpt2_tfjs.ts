@@ -52,15 +52,15 @@ export function trainingOf(one: StepCase): Training {
   return {
     step() {
       time++;
-      const loss = tf.tidy(() => {
+      const [loss, norm] = tf.tidy(() => {
         const { value, grads } = tf.variableGrads(() => lossOf(one, params, inputs, wanted), [...params.all]);
-        adamW(one, params, moments, params.all.map((p) => grads[p.name]), time);
-        return value;
+        const norm = adamW(one, params, moments, params.all.map((p) => grads[p.name]), time);
+        return [value, norm];
       });
       return Promise.resolve(async () => {
-        const [value] = await loss.data();
-        loss.dispose();
-        return value;
+        const figures = { loss: (await loss.data())[0], norm: (await norm.data())[0] };
+        tf.dispose([loss, norm]);
+        return figures;
       });
     },
   };
@@ -194,21 +194,22 @@ function total<T extends tf.Tensor>(terms: readonly T[]): T {
   return total(groups.map((group) => group.length === 1 ? group[0] : tf.addN(group)));
 }
 
-/** AdamW after clipping by the norm of all gradients together. */
+/** AdamW after clipping by the norm of all gradients together, which it returns. */
 function adamW(
   one: StepCase,
   params: Params,
   moments: readonly { readonly m: tf.Variable; readonly v: tf.Variable }[],
   grads: readonly tf.Tensor[],
   time: number,
-): void {
+): tf.Scalar {
   const { rate, beta1, beta2, epsilon, decay, clip } = ADAMW;
   const squares = grads.map((g) => {
     const squared = tf.square(g);
     // A row at a time first: one sum over a whole matrix is more than lavapipe's 65,535 loop iterations.
     return (one.naive ? tf.sum(squared) : tf.sum(tf.sum(squared, -1))) as tf.Scalar;
   });
-  const scale = tf.minimum(tf.div(clip, tf.add(tf.sqrt(total(squares)), 1e-6)), 1);
+  const norm = tf.sqrt(total(squares)) as tf.Scalar;
+  const scale = tf.minimum(tf.div(clip, tf.add(norm, 1e-6)), 1);
   const [correction1, correction2] = [1 - beta1 ** time, 1 - beta2 ** time];
   params.all.forEach((p, i) =>
     tf.tidy(() => {
@@ -220,4 +221,5 @@ function adamW(
       p.assign(tf.sub(p.rank < 2 ? p : tf.mul(p, 1 - rate * decay), update));
     })
   );
+  return norm;
 }
