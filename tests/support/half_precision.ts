@@ -1,8 +1,8 @@
 /**
- * Random programs in mixed precision: a program in f32, with some of its float values made f16 and casts between. Where
- * fusion keeps a value in registers it is not rounded to f16, where it is stored it is, so no single result is right:
- * the distance between a reference that rounds nothing and one that rounds every f16 value tells how far apart right
- * results may be.
+ * Random programs in mixed precision: a program in f32, with some of its float values made f16 or bf16 and casts between.
+ * Where fusion keeps a value in registers it is not rounded, where it is stored it is, so no single result is right: the
+ * distance between a reference that rounds nothing and one that rounds every such value tells how far apart right results
+ * may be.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import {
   type Graph,
   GraphBuilder,
   isFloat,
+  isHalf,
   type Node,
   type NodeId,
 } from "../../compiler/mod.ts";
@@ -21,11 +22,16 @@ import { OPS } from "../../compiler/ops/mod.ts";
 import { Prng } from "./prng.ts";
 import type { InputValues } from "./random_graph.ts";
 
-/** Only values up to this magnitude become f16, so that squares and sums over small axes stay in its range. */
+/** Only values up to this magnitude are rounded, so that squares and sums over small axes stay in its range. */
 const LARGEST = 16;
 
-/** The program with about half of its small float values in f16; outputs that donate a state keep its dtype. */
-export function inHalfPrecision(graph: Graph, inputs: InputValues, seed: number): Graph {
+/** The program with about half of its small float values in `half`; outputs that donate a state keep its dtype. */
+export function inHalfPrecision(
+  graph: Graph,
+  inputs: InputValues,
+  seed: number,
+  half: "f16" | "bf16" = "f16",
+): Graph {
   const prng = new Prng(seed);
   const every = { nodes: graph.nodes, outputs: graph.nodes.map(({ id }) => ({ name: `${id}`, node: id })) };
   const values = evaluate(every, inputs);
@@ -37,8 +43,9 @@ export function inHalfPrecision(graph: Graph, inputs: InputValues, seed: number)
     return builder.nodes[at].dtype === dtype ? at : builder.add("cast", [at], { dtype });
   };
   for (const node of graph.nodes) {
-    const fits = [node.id, ...node.inputs].every((id) => small[id]);
-    const dtype = fits && prng.chance(0.6) ? "f16" : "f32";
+    const near = [node.id, ...node.inputs];
+    const fits = near.every((id) => small[id] && (half === "f16" || hasFours(graph.nodes[id])));
+    const dtype = fits && prng.chance(0.6) ? half : "f32";
     const operands = node.inputs.map((id, i) =>
       isFloat(graph.nodes[id].dtype) ? as(id, isStatistic(node, i) ? "f32" : dtype) : moved[id]
     );
@@ -49,6 +56,11 @@ export function inHalfPrecision(graph: Graph, inputs: InputValues, seed: number)
     builder.outputs.push({ ...output, node });
   }
   return builder.finish();
+}
+
+/** bf16 is stored four numbers at a time. */
+function hasFours({ shape, dtype }: Node): boolean {
+  return !isFloat(dtype) || (shape.length > 0 && shape[shape.length - 1] % 4 === 0);
 }
 
 /** What the gradients of attention and of the loss take besides their operands is f32 whatever the rest is. */
@@ -65,22 +77,27 @@ function attrsIn({ op, attrs, dtype: given }: Node, dtype: DType): Node["attrs"]
 export function halfInputs(
   graph: Graph,
   inputs: InputValues,
-): Record<string, InputValues[string] | Float16Array> {
+): Record<string, InputValues[string] | Float16Array | Uint16Array> {
   const entries = graph.nodes.filter(({ op }) => op === "input").map(({ attrs, dtype }) => {
     const values = inputs[attrs.name as string];
-    return [attrs.name, dtype === "f16" ? Float16Array.from(values) : values] as const;
+    const given = dtype === "f16"
+      ? Float16Array.from(values)
+      : dtype === "bf16"
+      ? Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), (bits) => bits >>> 16)
+      : values;
+    return [attrs.name, given] as const;
   });
   return Object.fromEntries(entries);
 }
 
-/** The program's results when every f16 value, those inside composites included, is rounded to f16. */
+/** The program's results when every f16 and bf16 value, those inside composites included, is rounded. */
 export function evaluateRounded(graph: Graph, inputs: InputValues): Record<string, Float64Array> {
   const builder = new GraphBuilder();
   const moved: NodeId[] = [];
   const { nodes, outputs } = decompose(graph, BASELINE);
   for (const { op, inputs: operands, attrs, dtype } of nodes) {
     const id = builder.add(op, operands.map((operand) => moved[operand]), attrs);
-    moved.push(dtype === "f16" && op !== "input" ? builder.add("cast", [id], { dtype }) : id);
+    moved.push(isHalf(dtype) && op !== "input" ? builder.add("cast", [id], { dtype }) : id);
   }
   for (const output of outputs) builder.outputs.push({ ...output, node: moved[output.node] });
   return evaluate(builder.finish(), inputs);
