@@ -1,5 +1,5 @@
 /**
- * Every price that the fuser and the choice of what to recompute use, in one place: legality lives in `fuse.ts`, taste
+ * Every price that the fuser and the choice of what to recompute use, in one place: legality lives in `fuse_rules.ts`, taste
  * lives here. Costs are in multiply-adds; the figures come from software adapters, where one vec4 load costs as much as 15 to 20
  * multiply-adds on vec4, and hold all the more on GPUs, whose arithmetic is cheaper still.
  *
