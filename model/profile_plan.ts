@@ -15,7 +15,9 @@ const WARM_UP = 2;
 const KERNEL_STEPS = 2;
 /** Steps from `first` to `end` - 1, counted from 0. */
 export interface StepRange {
+  /** The first one. */
   readonly first: number;
+  /** The one after the last. */
   readonly end: number;
 }
 
@@ -29,12 +31,17 @@ export interface ProfilePlan {
 
 /** What a profile found, in short. Plain data: it travels from the Worker. */
 export interface ProfileSummary {
+  /** The file. */
   readonly path: string;
+  /** Steps that were timed as they run. */
   readonly queue: StepRange;
+  /** Steps that were timed kernel by kernel. */
   readonly kernels: StepRange;
-  /** Absent when no step was timed as it runs. */
+  /** See `QueueUse`; absent when no step was timed as it runs. */
   readonly use?: {
+    /** From the first submission's beginning to the last one's end. */
     readonly windowMs: number;
+    /** Share of it in which the device worked. */
     readonly busyShare: number;
     /** The longest gap. */
     readonly gap?: QueueGap;

@@ -24,8 +24,6 @@ import { Tuning } from "./tuning.ts";
 
 /** Time between two looks at the losses, in milliseconds: how long an interrupt may have to wait, and a progress bar. */
 const DRAIN_MS = 400;
-/** Work that keeps the device busy while the thread sleeps after a readback, in milliseconds. */
-const AHEAD_MS = 25;
 /** Batches of one validation. */
 const VALIDATION_BATCHES = 8;
 /** Text that a sample begins with. */
@@ -154,12 +152,9 @@ export class Trainer {
   }
 
   async #train(parts: Parts, start: number): Promise<TrainerEvent> {
-    const { plan: { steps, accumulation } } = parts;
+    const { steps } = parts.plan;
     const progress: Progress = { done: start, msPerStep: Infinity };
-    await runPipeline(
-      this.#submissions(parts, progress),
-      () => Math.min(MAX_PENDING, Math.max(1, Math.ceil(AHEAD_MS / progress.msPerStep * accumulation))),
-    );
+    await runPipeline(this.#submissions(parts, progress));
     const { done } = progress;
     return { kind: "end", reason: done === steps ? "finished" : "stopped", step: done };
   }
