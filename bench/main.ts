@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { runCommand } from "../model/commands/exit.ts";
+import { FAILED, runCommand } from "../model/commands/exit.ts";
 import { helpText } from "../model/commands/flags.ts";
 import { ensureAdapter, type GpuDevice, openDevice } from "../runtime/mod.ts";
 import { caseNamed, parametersOf, type StepCase } from "./cases.ts";
@@ -46,28 +46,29 @@ async function main(args: readonly string[]): Promise<number> {
   await ensureAdapter();
   const device = await openDevice();
   try {
-    const report = await new Bench(device, options).run();
     const base = `runs/bench/${slugOf(device.info)}`;
     const { json = `${base}.json`, svg = `${base}.svg` } = options;
-    await writeWhole(json, `${JSON.stringify(report, null, 1)}\n`);
+    const report = await new Bench(device, options).run((found) => keep(found, json, svg));
     console.log(`\nfigures: ${json}`);
-    if (report.ladders.length > 0) {
-      const day = report.date.slice(0, 10);
-      await writeWhole(
-        svg,
-        drawLadders(report.ladders, `${device.info.description}, Deno ${report.deno}, ${day}`),
-      );
-      console.log(`picture: ${svg}`);
-    }
+    if (report.ladders.length > 0) console.log(`picture: ${svg}`);
     const ratios = report.ratios.filter(({ target }) => target !== undefined);
     if (ratios.length > 0) {
       const reached = ratios.filter(({ ratio, target }) => ratio !== undefined && ratio >= target!).length;
       console.log(`targets: ${reached} of ${ratios.length} reached, in ${report.seconds.toFixed(0)} s`);
     }
+    return report.ladders.some(({ rungs }) => disagreement(rungs)) ? FAILED : 0;
   } finally {
     device.destroy();
   }
-  return 0;
+}
+
+/** Writes what there is: once before the peers, who take longest and may take the machine down, and once at the end. */
+async function keep(report: Report, json: string, svg: string): Promise<void> {
+  await writeWhole(json, `${JSON.stringify(report, null, 1)}\n`);
+  if (report.ladders.length === 0) return;
+  const { adapter, deno, date } = report;
+  const where = `${adapter.description}, Deno ${deno}, ${date.slice(0, 10)}`;
+  await writeWhole(svg, drawLadders(report.ladders, where));
 }
 
 /** One run of the benchmark. */
@@ -82,9 +83,9 @@ class Bench {
     this.#options = options;
   }
 
-  async run(): Promise<Report> {
-    const { info, capabilities } = this.#device;
-    const { parts, quick, rounds } = this.#options;
+  /** @param save Takes the report before the peers are run, and again when it is whole. */
+  async run(save: (report: Report) => Promise<void>): Promise<Report> {
+    const { parts, quick } = this.#options;
     console.log(this.#device.describe());
     this.#progress("ceilings");
     let ceilings = await this.#ceilings();
@@ -92,12 +93,12 @@ class Bench {
     if (parts.has("ladder")) {
       for (const { shape, rungs } of this.#ladderCases()) ladders.push(await this.#ladder(shape, rungs));
     }
+    // A second time, for a machine that was busy the first time: a ceiling is the best that was seen.
+    ceilings = bestOf(ceilings, await this.#ceilings());
     const kernels: KernelTable[] = [];
     if (parts.has("kernels")) {
       for (const shape of this.#kernelCases()) kernels.push(...await this.#kernels(shape, ceilings));
     }
-    // A second time, for a machine that was busy the first time: a ceiling is the best that was seen.
-    ceilings = bestOf(ceilings, await this.#ceilings());
     console.log(`\nceilings\n${ceilingLines(ceilings)}`);
     for (const ladder of ladders) {
       const { case: name, tokens, parameters } = ladder;
@@ -108,11 +109,23 @@ class Bench {
       console.log(disagreement(ladder.rungs) ?? "losses: every rung agrees");
     }
     for (const one of kernels) console.log(`\nkernels of ${one.case}\n${kernelTable(one, ceilings)}`);
+    const measured = { ceilings, ladders, kernels };
+    await save(this.#report({ ...measured, comparisons: [], fused: [], ratios: [] }));
     const fused = parts.has("steps") && !quick ? await this.#fused() : [];
     const comparisons = await this.#comparisons();
     if (comparisons.length > 0) console.log(`\nside by side\n${comparisonTable(comparisons)}`);
     const ratios = ratiosOf(comparisons, fused);
     if (ratios.length > 0) console.log(`\nratios\n${ratios.map(describeRatio).join("\n")}`);
+    const report = this.#report({ ...measured, comparisons, fused, ratios });
+    await save(report);
+    return report;
+  }
+
+  #report(
+    found: Pick<Report, "ceilings" | "ladders" | "kernels" | "comparisons" | "fused" | "ratios">,
+  ): Report {
+    const { info, capabilities } = this.#device;
+    const { quick, rounds } = this.#options;
     return {
       date: this.#date,
       deno: Deno.version.deno,
@@ -121,12 +134,7 @@ class Bench {
       capabilities,
       quick,
       rounds,
-      ceilings,
-      ladders,
-      kernels,
-      comparisons,
-      fused,
-      ratios,
+      ...found,
       seconds: (performance.now() - this.#started) / 1e3,
     };
   }
