@@ -16,7 +16,7 @@ import { fuse } from "./fuse.ts";
 import { type Graph, sizeOf } from "./graph.ts";
 import { hashGraph, hashText } from "./hash.ts";
 import { type KernelIR, lowerWork } from "./lower_work.ts";
-import { OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
+import { type OrderAim, OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
 import { type Placement, planMemory } from "./plan.ts";
 import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
 import { ATTENTION_OPS } from "./ops/attention.ts";
@@ -91,9 +91,9 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     ? ATTENTION_OPS
     : new Set<string>();
   const decomposed = timed("decompose", () => decompose(graph, target, (op) => templates.has(op)));
-  const planOf = (graph: Graph, run: typeof timed) => {
+  const planOf = (graph: Graph, run: typeof timed, aim?: OrderAim) => {
     const fusion = run("fuse", () => fuse(graph, target, optimizations));
-    const { storage, lowered, order } = run("lower", () => settleStorage(fusion));
+    const { storage, lowered, order } = run("lower", () => settleStorage(fusion, aim));
     const kernels = order.map((id) => lowered[id]);
     const placement = run("plan", () => planMemory(storage, kernels, target));
     return { fusion, storage, kernels, order, placement };
@@ -106,7 +106,8 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   const { memoryBytes } = options;
   const { plan, recomputation } = memoryBytes === undefined
     ? { plan: unlimited }
-    : timed("recompute", () => fitMemory(unlimited, memoryBytes, (graph) => planOf(graph, untimed), name));
+    : timed("recompute", () =>
+      fitMemory(unlimited, memoryBytes, (graph, aim) => planOf(graph, untimed, aim), name));
   const { fusion, storage, kernels, order, placement } = plan;
   const simplified = fusion.graph;
   const scalars = scalarsOf(simplified);
@@ -163,7 +164,10 @@ function tuningText({ kernels }: KernelSet): string {
  * Assigns storage, giving up on writing a state over itself wherever a kernel would then read what it (or another) has
  * already overwritten.
  */
-function settleStorage(fusion: Fusion): { storage: Storage; lowered: KernelIR[]; order: number[] } {
+function settleStorage(
+  fusion: Fusion,
+  aim?: OrderAim,
+): { storage: Storage; lowered: KernelIR[]; order: number[] } {
   const separate = new Set<string>();
   for (;;) {
     const storage = assignStorage(fusion, separate);
@@ -175,7 +179,7 @@ function settleStorage(fusion: Fusion): { storage: Storage; lowered: KernelIR[];
     }
     const traffic = lowered.map(trafficOf);
     try {
-      return { storage, lowered, order: orderWorks(storage, traffic) };
+      return { storage, lowered, order: orderWorks(storage, traffic, aim) };
     } catch (error) {
       const stuck = error instanceof OrderCycle ? donatedBy(storage, traffic, error.works) : undefined;
       if (stuck === undefined || separate.has(stuck)) throw error;

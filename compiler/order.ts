@@ -44,6 +44,8 @@ interface Strategy {
    * first; if there is none, the next in the graph's own order. With `Infinity` always the one that adds least.
    */
   readonly release: number;
+  /** So is a work that adds at most this share of what it reads and is in use already: it helps to be rid of that. */
+  readonly follow: number;
 }
 
 /**
@@ -51,23 +53,34 @@ interface Strategy {
  * parameters beside those of the activations; forwards, what is small at the end does not decide about the rest.
  */
 const STRATEGIES: readonly Strategy[] = [
-  { direction: "reverse", release: 1 / 32 },
-  { direction: "reverse", release: 1 / 1024 },
-  { direction: "forward", release: 1 / 1024 },
-  { direction: "forward", release: Infinity },
+  { direction: "reverse", release: 1 / 1024, follow: 1 / 16 },
+  { direction: "reverse", release: 1 / 32, follow: 0 },
+  { direction: "forward", release: 1 / 1024, follow: 0 },
+  { direction: "forward", release: Infinity, follow: 0 },
 ];
 
 /** An earlier strategy is taken though it needs this much more: it leaves fewer values waiting for each other. */
 const NEARLY_LEAST = 1.05;
 
 /**
- * An execution order, as work ids: of several schedules one that needs hardly more memory than any other.
+ * `least`: of several schedules one that needs hardly more memory than any other. `late`: what the backward pass reads is
+ * used up as soon as it can be, and everything is computed as late as it can be, whatever that needs.
+ */
+export type OrderAim = "least" | "late";
+
+/**
+ * An execution order, as work ids.
  *
  * @throws {OrderCycle} when works wait for each other.
  */
-export function orderWorks(storage: Storage, traffic: readonly Traffic[]): number[] {
+export function orderWorks(
+  storage: Storage,
+  traffic: readonly Traffic[],
+  aim: OrderAim = "least",
+): number[] {
   const problem = new Problem(storage, traffic);
-  const orders = STRATEGIES.map((strategy) => problem.schedule(strategy));
+  const strategies = aim === "late" ? STRATEGIES.slice(0, 1) : STRATEGIES;
+  const orders = strategies.map((strategy) => problem.schedule(strategy));
   const peaks = orders.map((order) => problem.peakOf(order));
   const most = NEARLY_LEAST * Math.min(...peaks);
   return orders[peaks.findIndex((peak) => peak <= most)];
@@ -79,6 +92,7 @@ class Problem {
   readonly #after: readonly number[][];
   /** Intermediate values that a work reads or writes, as roots. */
   readonly #touches: readonly (readonly number[])[];
+  readonly #reads: readonly (readonly number[])[];
   readonly #bytes: readonly number[];
   readonly #rank: readonly number[];
 
@@ -89,12 +103,13 @@ class Problem {
     this.#touches = traffic.map(({ reads, writes }) =>
       [...new Set([...reads, ...writes])].filter((root) => roots[root].kind === "arena")
     );
+    this.#reads = traffic.map(({ reads }) => [...reads].filter((root) => roots[root].kind === "arena"));
     this.#bytes = roots.map(rootBytes);
     this.#rank = works.map(firstNode);
   }
 
   /** A list schedule. */
-  schedule({ direction, release }: Strategy): number[] {
+  schedule({ direction, release, follow }: Strategy): number[] {
     const isForward = direction === "forward";
     const [waitsFor, followers] = isForward ? [this.#before, this.#after] : [this.#after, this.#before];
     const waiting = waitsFor.map((others) => others.length);
@@ -108,6 +123,11 @@ class Problem {
       }
       return bytes;
     };
+    const inUse = (id: number): number => {
+      let bytes = 0;
+      for (const root of this.#reads[id]) if (alive.has(root)) bytes += this.#bytes[root];
+      return bytes;
+    };
     const most = release * this.#bytes.reduce((largest, bytes) => Math.max(largest, bytes), 1);
     const ready = new Set(waiting.flatMap((count, id) => count === 0 ? [id] : []));
     const order: number[] = [];
@@ -116,7 +136,8 @@ class Problem {
       let bestCost = Infinity;
       for (const id of ready) {
         const grown = growth(id);
-        const cost = grown > most ? Infinity : grown;
+        const isTaken = grown <= most || (follow > 0 && grown <= follow * inUse(id));
+        const cost = isTaken ? grown : Infinity;
         const isNext = isForward ? this.#rank[id] < this.#rank[best] : this.#rank[id] > this.#rank[best];
         if (best < 0 || cost < bestCost || (cost === bestCost && isNext)) [best, bestCost] = [id, cost];
       }

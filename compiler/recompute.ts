@@ -11,6 +11,7 @@ import { MemoryBudgetError } from "./errors.ts";
 import type { Graph, Node, NodeId } from "./graph.ts";
 import { ForwardValues, type PlannedGraph } from "./kept.ts";
 import { OPS } from "./ops/mod.ts";
+import type { OrderAim } from "./order.ts";
 import type { KeptValue, Recomputation } from "./program.ts";
 import { type Choice, choicesOf } from "./recompute_choice.ts";
 import { recomputeInGraph } from "./recompute_graph.ts";
@@ -37,21 +38,24 @@ export interface FittedPlan<Plan extends PlannedGraph> {
 export function fitMemory<Plan extends PlannedGraph>(
   unlimited: Plan,
   budgetBytes: number,
-  plan: (graph: Graph) => Plan,
+  plan: (graph: Graph, aim?: OrderAim) => Plan,
   name: string,
 ): FittedPlan<Plan> {
   if (unlimited.placement.memory.peakBytes <= budgetBytes) {
     return { plan: unlimited, recomputation: describe(unlimited, unlimited, budgetBytes) };
   }
-  const forward = new ForwardValues(unlimited);
+  // What waits for what shows in an order in which nothing waits without need.
+  const late = plan(unlimited.fusion.graph, "late");
+  const forward = new ForwardValues(late);
   const choices = choicesOf(forward);
+  const others = late.placement.memory.peakBytes - choices[0].peakBytes;
   const tried = new Map<number, Plan>([[0, unlimited]]);
   const peakOf = (index: number): number => {
     let result = tried.get(index);
     if (!result) tried.set(index, result = plan(recomputeInGraph(forward, choices[index].again)));
     return result.placement.memory.peakBytes;
   };
-  const index = cheapestThatFits(choices, peakOf, budgetBytes);
+  const index = cheapestThatFits(choices, peakOf, budgetBytes, others);
   if (index === undefined) {
     const peaks = [...tried.values()].map((result) => result.placement.memory.peakBytes);
     throw new MemoryBudgetError(name, Math.min(...peaks), budgetBytes);
@@ -63,17 +67,19 @@ export function fitMemory<Plan extends PlannedGraph>(
 /**
  * Index of the first choice after "none" that fits, by bisection that begins where the estimate says; peaks that do not
  * fall from choice to choice may hide an earlier one.
+ *
+ * @param others Bytes that are planned beside those of the estimates: inputs, outputs, gaps.
  */
 function cheapestThatFits(
   choices: readonly Choice[],
   peakOf: (index: number) => number,
   budgetBytes: number,
+  others: number,
 ): number | undefined {
   const fits = (index: number) => peakOf(index) <= budgetBytes;
   let low = 0;
   let high = choices.length;
-  const expected = (index: number) => choices[index].peakBytes - choices[0].peakBytes + peakOf(0);
-  let guess = choices.findIndex((_, index) => expected(index) <= budgetBytes);
+  let guess = choices.findIndex(({ peakBytes }) => peakBytes + others <= budgetBytes);
   if (guess < 0) guess = high - 1;
   let step = 1;
   while (high - low > 1) {
