@@ -19,7 +19,7 @@ import {
 } from "../runtime/mod.ts";
 import { InputError } from "./errors.ts";
 import { checkProfilePath, writeProfile } from "./profile_file.ts";
-import { type ProfilePlan, type ProfileSummary, words } from "./profile_plan.ts";
+import { type ProfilePlan, type ProfileSummary, type StepRange, words } from "./profile_plan.ts";
 
 /** Shorter gaps are not drawn as such: the submissions show them. */
 const DRAWN_GAP_MS = 0.02;
@@ -31,7 +31,8 @@ export class RunProfile {
   readonly #losses = new Map<number, number>();
   readonly #memory: TraceCounter[] = [];
   #done = false;
-  #entered = false;
+  /** Steps that have been submitted while something was recorded. */
+  #reached = 0;
 
   private constructor(
     private readonly path: string,
@@ -74,7 +75,7 @@ export class RunProfile {
 
   /** True while the file has not been written and a step has been recorded. */
   get isPending(): boolean {
-    return !this.#done && this.#entered;
+    return !this.#done && this.#reached > 0;
   }
 
   /** Steps from `first` on are about to be submitted, up to the next boundary at most. */
@@ -98,7 +99,7 @@ export class RunProfile {
   enterStep(step: number): void {
     this.recorder.args = { step: step + 1 };
     if (this.recorder.mode === "off") return;
-    this.#entered = true;
+    this.#reached = step + 1;
     const value = this.device.memory.allocatedBytes;
     this.#memory.push({ name: "device memory, bytes", process: "GPU", at: performance.now(), value });
   }
@@ -130,6 +131,7 @@ export class RunProfile {
   ): Promise<ProfileSummary> {
     this.#done = true;
     const recording = await this.recorder.stop();
+    const [queue, kernels] = [this.plan.queue, this.plan.kernels].map((range) => this.#recorded(range));
     const use = queueUse(recording);
     const text = traceText({
       rows: rowsOf(recording, use),
@@ -138,8 +140,8 @@ export class RunProfile {
         adapter: this.device.describe(),
         programs: Object.fromEntries(programs.map(({ name, hash }) => [name, hash])),
         clockErrorMs: recording.clockErrorMs,
-        stepsAsTheyRun: words(this.plan.queue),
-        stepsKernelByKernel: words(this.plan.kernels),
+        stepsAsTheyRun: words(queue),
+        stepsKernelByKernel: words(kernels),
         ...use && { busyShare: use.busyShare, queueWindowMs: use.windowMs },
         ...facts,
       },
@@ -147,10 +149,16 @@ export class RunProfile {
     await writeProfile(this.path, text);
     return {
       path: this.path,
-      ...this.plan,
+      queue,
+      kernels,
       use: use && { windowMs: use.windowMs, busyShare: use.busyShare, gap: use.gaps[0] },
       kernelsByTime: kernelsByTime(recording),
     };
+  }
+
+  /** What has been recorded of the chosen steps: not all, when the run was stopped. */
+  #recorded({ first, end }: StepRange): StepRange {
+    return { first, end: Math.max(first, Math.min(end, this.#reached)) };
   }
 
   /** A loss counts from the end of its step on. */

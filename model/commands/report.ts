@@ -129,10 +129,12 @@ export class HumanReport implements Report {
 
   #showProfile({ path, queue, kernels, use, kernelsByTime }: ProfileSummary): void {
     const { screen } = this;
-    const asTheyRun = queue.end > queue.first ? `steps ${words(queue)} as they run, ` : "";
+    const parts = [
+      ...queue.end > queue.first ? [`${words(queue)} as they run`] : [],
+      ...kernels.end > kernels.first ? [`${words(kernels)} kernel by kernel`] : [],
+    ];
     screen.line(
-      `profile: ${asTheyRun}${words(kernels)} kernel by kernel, in ${path}; open it in ui.perfetto.dev or ` +
-        "chrome://tracing",
+      `profile: steps ${parts.join(", ")}, in ${path}; open it in ui.perfetto.dev or chrome://tracing`,
     );
     const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
     if (use) {
