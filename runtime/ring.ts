@@ -106,8 +106,8 @@ export class MetricsRing {
    *
    * @throws {GpuError} when the device failed.
    */
-  drain(): Promise<RingRecord[]> {
-    return this.beginDrain().read();
+  async drain(): Promise<RingRecord[]> {
+    return await this.beginDrain().read();
   }
 
   /** As {@link drain}, in two halves; runs that follow the first one may be recorded in the ring. */
