@@ -37,6 +37,7 @@ export {
   type ParameterLayout,
 } from "./params.ts";
 export { type Precision, PRECISIONS } from "./precision.ts";
+export type { MemoryReport } from "./memory.ts";
 export type { ProfileSummary, StepRange } from "./profile_plan.ts";
 export {
   type BatchShape,
