@@ -189,8 +189,8 @@ class Problem {
   }
 }
 
-function firstNode(work: Work): number {
-  const [store] = work.stores;
-  if (!store) throw new InternalError(`work ${work.id} stores nothing`);
-  return store.node;
+/** Where a work stands in the graph: results may be cast or assembled much later than they are computed. */
+function firstNode({ id, group, stores: [store] }: Work): number {
+  if (!store) throw new InternalError(`work ${id} stores nothing`);
+  return group?.nodes[0] ?? store.node;
 }
