@@ -9,8 +9,10 @@
 import { fromFileUrl } from "@std/path";
 import { mayUse } from "./variables.ts";
 
-const WIDTH = "LP_NATIVE_VECTOR_WIDTH";
-const CACHE = "MESA_SHADER_CACHE_DIR";
+/** Mesa's variable for the bits of a vector. */
+export const WIDTH = "LP_NATIVE_VECTOR_WIDTH";
+/** Mesa's variable for the folder of compiled kernels. */
+export const CACHE = "MESA_SHADER_CACHE_DIR";
 
 /** Flags of /proc/cpuinfo without which 512-bit code would be split into halves. */
 const NEEDED = ["avx512f", "avx512bw", "avx512dq", "avx512vl"];

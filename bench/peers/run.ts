@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl } from "@std/path";
+import { CACHE, WIDTH } from "../../runtime/vector_width.ts";
 import { PEER_CASES, type PeerCase } from "./cases.ts";
 import { parseResultLine, PEER_NAMES, type PeerName, type PeerResult } from "./protocol.ts";
 
@@ -93,6 +94,12 @@ async function installPackages(): Promise<string | undefined> {
     : `the packages cannot be installed: ${reasonIn(new TextDecoder().decode(stderr))}`;
 }
 
+/** Ours without what Sinter asks of lavapipe: peers run as their users would run them, which is faster for them. */
+function peersEnvironment(): Record<string, string> {
+  const { [WIDTH]: _width, [CACHE]: _cache, ...rest } = Deno.env.toObject();
+  return rest;
+}
+
 async function runCase(
   peer: PeerName,
   one: string,
@@ -102,7 +109,8 @@ async function runCase(
 ): Promise<PeerResult> {
   const process = new Deno.Command("deno", {
     args: [...args],
-    env: { ...environment },
+    env: { ...peersEnvironment(), ...environment },
+    clearEnv: true,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
