@@ -1,5 +1,5 @@
 /**
- * The reference: any graph in float64 on the CPU, node by node. Every kernel is tested against it.
+ * The reference: evaluates every graph in float64 on the CPU, node by node. Every kernel is tested against it.
  *
  * @module
  */

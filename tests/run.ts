@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { stripAnsiCode } from "@std/fmt/colors";
 import { fromFileUrl, join } from "@std/path";
 import { ensureAdapter } from "../runtime/adapter.ts";
 
@@ -79,7 +80,7 @@ async function run(target: string, flags: readonly string[], counts: Counts): Pr
     text += decoder.decode(chunk, { stream: true });
   }
   const { success } = await process.status;
-  const summary = plain(text).match(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m);
+  const summary = stripAnsiCode(text).match(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m);
   const failed = Number(summary?.[2] ?? 0);
   counts.passed += Number(summary?.[1] ?? 0);
   counts.failed += success ? failed : Math.max(1, failed);
@@ -87,10 +88,4 @@ async function run(target: string, flags: readonly string[], counts: Counts): Pr
 
 async function writeAll(bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
-}
-
-/** Without the escape sequences that colour a terminal. */
-function plain(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/\x1b\[[0-9;]*m/g, "");
 }

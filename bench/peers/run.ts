@@ -5,6 +5,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { stripAnsiCode } from "@std/fmt/colors";
 import { fromFileUrl } from "@std/path";
 import { CACHE, WIDTH } from "../../runtime/vector_width.ts";
 import { PEER_CASES, type PeerCase } from "./cases.ts";
@@ -150,8 +151,8 @@ function failure(peer: PeerName, one: string, error: string): PeerResult {
 
 /** The line of a program's complaints that says most: the first that names an error, or else the end. */
 function reasonIn(text: string): string {
-  // deno-lint-ignore no-control-regex
-  const lines = text.replaceAll(/\x1b\[[0-9;]*m/g, "").trim().split("\n").map((line) => line.trim());
+  const plain: string = stripAnsiCode(text);
+  const lines = plain.trim().split("\n").map((line) => line.trim());
   return lines.find((line) => /error:/i.test(line)) ?? lines.slice(-3).join(" | ");
 }
 

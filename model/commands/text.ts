@@ -27,6 +27,5 @@ export function clock(ms: number): string {
  * become a visible substitute.
  */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what this looks for
-  return text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "·");
+  return text.replace(/\r\n?/g, "\n").replace(/[^\P{Cc}\n]/gu, "·");
 }
