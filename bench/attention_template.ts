@@ -22,13 +22,12 @@ import {
 } from "../compiler/wgsl/attention.ts";
 import type { AttentionKind, AttentionShape } from "../compiler/wgsl/attention_tile.ts";
 import {
-  attentionDispatcher,
   type AttentionTensor,
   elementsOf,
   GUARD,
   plainAttention,
 } from "../tests/compiler/attention_support.ts";
-import { openTestDevice, SOFTWARE } from "../tests/compiler/matmul_support.ts";
+import { dispatcher, openTestDevice, SOFTWARE } from "../tests/compiler/matmul_support.ts";
 
 /** Heads of small models, of GPT-2 at short and full context. */
 const SHAPES = ["32x128x32", "24x128x64", "12x64x64", "48x1024x64"] as const;
@@ -133,7 +132,7 @@ function prepare(
     schedule,
     flops,
     dispatches: Math.max(1, Math.min(50, Math.round(Number(flags.flops) / flops))),
-    record: attentionDispatcher(device!, plain, bound),
+    record: dispatcher(device!, plain.wgsl, plain.kernel.workgroups, bound),
     runs: [],
     first: 0,
   };

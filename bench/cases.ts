@@ -7,6 +7,8 @@
 import type { ModelConfig } from "../model/config.ts";
 import { layoutParameters } from "../model/params.ts";
 
+export { batchOf } from "./peers/cases.ts";
+
 /** A model and its batch. */
 export interface StepCase extends ModelConfig {
   readonly name: string;
@@ -36,18 +38,6 @@ export const STEP_CASES: readonly StepCase[] = [
 /** The case of that name, or undefined. */
 export function caseNamed(name: string): StepCase | undefined {
   return STEP_CASES.find((one) => one.name === name);
-}
-
-/** Inputs and targets [B, T] of the one batch that every step trains on. */
-export function batchOf({ batch, context, vocabulary }: StepCase): {
-  tokens: Int32Array<ArrayBuffer>;
-  targets: Int32Array<ArrayBuffer>;
-} {
-  const tokens = Int32Array.from(
-    { length: batch * context },
-    (_, i) => (i * 7919 + (i * i) % 31) % vocabulary,
-  );
-  return { tokens, targets: tokens.map((_, i) => tokens[(i + 1) % tokens.length]) };
 }
 
 /** Parameters of a case, without padding. */

@@ -136,7 +136,7 @@ export function weight(seed: number, length: number, deviation = 0.02): Float32A
 }
 
 /** Inputs and targets of one batch, [batch·context] each: the batch that Sinter's own benchmark trains on. */
-export function batchOf({ batch, context, vocabulary }: StepCase): {
+export function batchOf({ batch, context, vocabulary }: Pick<StepCase, "batch" | "context" | "vocabulary">): {
   tokens: Int32Array<ArrayBuffer>;
   targets: Int32Array<ArrayBuffer>;
 } {

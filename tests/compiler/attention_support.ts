@@ -246,24 +246,3 @@ export function referenceAttention(
   }
   return { value, scale: size };
 }
-
-/** Compiles a module and returns what appends its dispatch over `buffers`, in binding order, to a pass. */
-export function attentionDispatcher(
-  device: GPUDevice,
-  { wgsl, kernel }: PlainAttention,
-  buffers: readonly GPUBuffer[],
-): (pass: GPUComputePassEncoder) => void {
-  const pipeline = device.createComputePipeline({
-    layout: "auto",
-    compute: { module: device.createShaderModule({ code: wgsl }), entryPoint: "attention" },
-  });
-  const group = device.createBindGroup({
-    layout: pipeline.getBindGroupLayout(0),
-    entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
-  });
-  return (pass) => {
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(...kernel.workgroups);
-  };
-}

@@ -15,7 +15,6 @@ import {
 } from "../../compiler/wgsl/attention.ts";
 import type { AttentionKind, AttentionShape } from "../../compiler/wgsl/attention_tile.ts";
 import {
-  attentionDispatcher,
   type AttentionTensor,
   elementsOf,
   GUARD,
@@ -23,7 +22,7 @@ import {
   referenceAttention,
   WRITES,
 } from "./attention_support.ts";
-import { openTestDevice, POISON, SOFTWARE } from "./matmul_support.ts";
+import { dispatcher, openTestDevice, POISON, SOFTWARE } from "./matmul_support.ts";
 
 const SEED = 20_241_103;
 const KINDS = ["forward", "gradQ", "gradKV"] as const;
@@ -147,7 +146,7 @@ async function check(shape: AttentionShape, cases: readonly Case[], faults = fal
     );
     const bound = [...plain.reads.map((name) => operands[name]!), ...outputs];
     const pass = encoder.beginComputePass();
-    attentionDispatcher(device, plain, bound)(pass);
+    dispatcher(device, plain.wgsl, plain.kernel.workgroups, bound)(pass);
     pass.end();
     return { kind, schedule, results, outputs };
   });
@@ -268,7 +267,7 @@ async function loops(
   const counts = upload(new Uint32Array(2));
   const encoder = device!.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  attentionDispatcher(device!, { ...plain, wgsl }, [...buffers, counts])(pass);
+  dispatcher(device!, wgsl, plain.kernel.workgroups, [...buffers, counts])(pass);
   pass.end();
   device!.queue.submit([encoder.finish()]);
   const [most, sum] = new Uint32Array((await download([counts]))[0]);

@@ -174,7 +174,7 @@ export function dispatcher(
 ): (pass: GPUComputePassEncoder) => void {
   const pipeline = device.createComputePipeline({
     layout: "auto",
-    compute: { module: device.createShaderModule({ code: wgsl }), entryPoint: "matmul" },
+    compute: { module: device.createShaderModule({ code: wgsl }) },
   });
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),

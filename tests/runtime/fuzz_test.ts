@@ -7,6 +7,7 @@ import { type GpuDevice, openDevice } from "../../runtime/mod.ts";
 import type { TensorData } from "../../runtime/mod.ts";
 import { type InputValues, randomGraph, randomInputs } from "../support/random_graph.ts";
 import { failureReport, shrink } from "../support/shrink.ts";
+import { runGraph } from "./run_graph.ts";
 
 const GRAPHS = 220;
 /** Rounding of float32 over the graphs' depth; a wrong element is off by much more. */
@@ -29,22 +30,7 @@ async function runOnDevice(
     ? { ...device.capabilities, ...BASELINE, maxStorageBuffers: 8 }
     : device.capabilities;
   const program = compileGraph(graph, target, { mode, name: mode });
-  const states = device.createStates();
-  const loaded = await device.load(program, states);
-  const batch: Record<string, TensorData> = {};
-  const scalars: Record<string, number> = {};
-  for (const { op, attrs } of graph.nodes) {
-    if (op !== "input") continue;
-    const name = attrs.name as string;
-    if (attrs.role === "scalar") scalars[name] = inputs[name][0];
-    else if (attrs.role === "state") states.write(name, 0, inputs[name]);
-    else batch[name] = inputs[name];
-  }
-  loaded.run({ batch, scalars });
-  const outputs = await loaded.readAll();
-  loaded.destroy();
-  states.destroy();
-  return outputs;
+  return await runGraph(device, graph, program, inputs);
 }
 
 /** What differs, in words, or undefined. */

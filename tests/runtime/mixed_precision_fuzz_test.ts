@@ -8,6 +8,7 @@ import { type GpuDevice, openDevice, type TensorData } from "../../runtime/mod.t
 import { evaluateRounded, halfInputs, inHalfPrecision } from "../support/half_precision.ts";
 import { randomGraph, randomInputs } from "../support/random_graph.ts";
 import { failureReport, shrink } from "../support/shrink.ts";
+import { runGraph } from "./run_graph.ts";
 
 const GRAPHS = 30;
 /** What rounding may do, in multiples of the distance between the reference with rounding and the one without. */
@@ -36,22 +37,8 @@ async function run(
   { mode, baseline }: Variant,
 ): Promise<Record<string, TensorData>> {
   const target = baseline ? { ...device.capabilities, ...BASELINE, f16: true } : device.capabilities;
-  const states = device.createStates();
-  const loaded = await device.load(compileGraph(graph, target, { mode, name: mode }), states);
-  const batch: Record<string, TensorData> = {};
-  const scalars: Record<string, number> = {};
-  for (const { op, attrs } of graph.nodes) {
-    if (op !== "input") continue;
-    const name = attrs.name as string;
-    if (attrs.role === "scalar") scalars[name] = inputs[name][0];
-    else if (attrs.role === "state") states.write(name, 0, inputs[name]);
-    else batch[name] = inputs[name];
-  }
-  loaded.run({ batch, scalars });
-  const outputs = await loaded.readAll();
-  loaded.destroy();
-  states.destroy();
-  return outputs;
+  const program = compileGraph(graph, target, { mode, name: mode });
+  return await runGraph(device, graph, program, inputs);
 }
 
 /** What differs, in words, or undefined. */

@@ -11,11 +11,12 @@ import {
   type Program,
   sizeOf,
 } from "../../compiler/mod.ts";
-import { type GpuDevice, openDevice, type TensorData } from "../../runtime/mod.ts";
+import { openDevice } from "../../runtime/mod.ts";
 import { traceTrainStep } from "../../model/programs.ts";
 import { type InputValues, randomInputs } from "../support/random_graph.ts";
 import { randomNetwork } from "../support/random_network.ts";
 import { tinyConfig } from "../support/tiny_gpt2.ts";
+import { runGraph } from "./run_graph.ts";
 
 const NETWORKS = 6;
 /** Rounding of float32 over the networks' depth; a wrong element is off by much more. */
@@ -31,30 +32,6 @@ function smallest(graph: Graph, target: Capabilities): Program {
   }
 }
 
-async function run(
-  device: GpuDevice,
-  graph: Graph,
-  program: Program,
-  inputs: InputValues,
-): Promise<Record<string, TensorData>> {
-  const states = device.createStates();
-  const loaded = await device.load(program, states);
-  const batch: Record<string, TensorData> = {};
-  const scalars: Record<string, number> = {};
-  for (const { op, attrs } of graph.nodes) {
-    if (op !== "input") continue;
-    const name = attrs.name as string;
-    if (attrs.role === "scalar") scalars[name] = inputs[name][0];
-    else if (attrs.role === "state") states.write(name, 0, inputs[name]);
-    else batch[name] = inputs[name];
-  }
-  loaded.run({ batch, scalars });
-  const outputs = await loaded.readAll();
-  loaded.destroy();
-  states.destroy();
-  return outputs;
-}
-
 Deno.test(`${NETWORKS} random networks in the least memory give the reference's values`, async () => {
   const device = await openDevice();
   try {
@@ -65,7 +42,7 @@ Deno.test(`${NETWORKS} random networks in the least memory give the reference's 
       if (program.recomputation!.multiplyAdds > 0) recomputing++;
       const inputs = randomInputs(graph, seed);
       const expected = evaluate(graph, inputs);
-      const actual = await run(device, graph, program, inputs);
+      const actual = await runGraph(device, graph, program, inputs);
       for (const { name, node } of graph.outputs) {
         const scale = expected[name].reduce((most, value) => Math.max(most, Math.abs(value)), 1);
         for (let i = 0; i < sizeOf(graph.nodes[node].shape); i++) {
@@ -88,8 +65,8 @@ Deno.test("a GPT-2 step in the least memory gives the loss and the gradients of 
     const inputs = stepInputs(graph);
     const small = smallest(graph, device.capabilities);
     assertGreater(small.recomputation!.share, 0.05);
-    const expected = await run(device, graph, compileGraph(graph, device.capabilities), inputs);
-    const actual = await run(device, graph, small, inputs);
+    const expected = await runGraph(device, graph, compileGraph(graph, device.capabilities), inputs);
+    const actual = await runGraph(device, graph, small, inputs);
     for (const { name } of graph.outputs) {
       const wanted = Array.from(expected[name]);
       const scale = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

@@ -14,12 +14,13 @@ import {
   type Program,
   trace,
 } from "../../compiler/mod.ts";
-import type { GpuDevice, TensorData } from "../../runtime/mod.ts";
+import type { GpuDevice } from "../../runtime/mod.ts";
 import { type InputValues, randomGraph, randomInputs } from "../support/random_graph.ts";
 import { stepScalars } from "../../model/optimizer.ts";
 import { traceInit, traceLoss } from "../../model/programs.ts";
 import { TINY_BATCH, tinyConfig, tinyTrainStep } from "../support/tiny_gpt2.ts";
 import { withDevice } from "./support.ts";
+import { runGraph } from "./run_graph.ts";
 
 const GRAPHS = 40;
 const TOLERANCE = 4e-4;
@@ -31,21 +32,7 @@ async function differenceFrom(
   inputs: InputValues,
 ): Promise<string | undefined> {
   const expected = evaluate(graph, inputs);
-  const states = device.createStates();
-  const loaded = await device.load(program, states);
-  const batch: Record<string, TensorData> = {};
-  const scalars: Record<string, number> = {};
-  for (const { op, attrs } of graph.nodes) {
-    if (op !== "input") continue;
-    const name = attrs.name as string;
-    if (attrs.role === "scalar") scalars[name] = inputs[name][0];
-    else if (attrs.role === "state") states.write(name, 0, inputs[name]);
-    else batch[name] = inputs[name];
-  }
-  loaded.run({ batch, scalars });
-  const actual = await loaded.readAll();
-  loaded.destroy();
-  states.destroy();
+  const actual = await runGraph(device, graph, program, inputs);
   for (const { name } of graph.outputs) {
     const scale = expected[name].reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     const at = expected[name].findIndex((value, i) =>
