@@ -12,6 +12,7 @@
  * | `programs.ts` | all of that as programs for the compiler |
  * | `trainer.ts`, `train_worker.ts`, `trainer_client.ts`, `messages.ts` | a run in a Worker, watched from outside |
  * | `tuning.ts` | which schedules a run's kernels get |
+ * | `generation.ts` | what a request for text asks for, and what comes back |
  * | `generator.ts` | text from a model |
  * | `checkpoint.ts`, `safetensors.ts`, `durable_files.ts` | runs on disk |
  * | `commands/` | `deno task train`, `generate` and `inspect` |
@@ -27,6 +28,17 @@ export {
   resolveConfig,
 } from "./config.ts";
 export { InputError } from "./errors.ts";
+export {
+  DEFAULT_SAMPLING,
+  type FinishReason,
+  type GeneratedToken,
+  type GenerationEvent,
+  type GenerationFailure,
+  type GenerationRequest,
+  MAX_LOGPROBS,
+  type Sampling,
+  type TokenLogprob,
+} from "./generation.ts";
 export { logitsAt, loss, type Parameters } from "./gpt2.ts";
 export type { StepEvent, TrainerCommand, TrainerEvent } from "./messages.ts";
 export {
