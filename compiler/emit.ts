@@ -312,6 +312,11 @@ function trafficBytes(kernel: KernelIR, slots: Slots): number {
   const loads = bodies.flatMap((body) =>
     body.instructions.filter((instruction) => instruction.kind === "load")
   ) as { tensor: number; index: IndexExpr }[];
+  if (kernel.op === "setRows") { // stores where it is told to, not everywhere that it could
+    const { count: rows, width } = kernel.sizes;
+    const written = kernel.body.stores.map(({ dtype }) => rows * width * bytesPerElement(dtype));
+    return written.reduce((sum, bytes) => sum + bytes, count("load", loads));
+  }
   return count("load", loads) + count("store", kernel.body.stores);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { attentionOperands, attentionPosition, attentionSizes } from "./attention.ts";
-import { InternalError } from "./errors.ts";
+import { GraphError, InternalError } from "./errors.ts";
 import type { GroupKind } from "./fusion.ts";
 import { type Attrs, type Graph, type Node, sizeOf } from "./graph.ts";
 import {
@@ -46,7 +46,7 @@ export interface KernelIR {
   readonly body: Body;
   /**
    * What a template reads: A and B of a product; q, k, v and what the gradients need of attention; updates, order and
-   * offsets of a segment sum; an indexed op's input.
+   * offsets of a segment sum; an indexed op's input; the rows that `setRows` writes, and where.
    */
   readonly operands: Readonly<Record<string, Operand>>;
   /** Sizes of a product, of attention, or of an indexed op. */
@@ -96,6 +96,9 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
     sizes = attentionSizes(graph, anchor!);
   } else if (kind === "segment") {
     ({ operands, sizes } = segmentOperands(graph, anchor!, operandOf));
+  } else if (anchor?.op === "setRows") {
+    ({ operands, sizes } = rowOperands(graph, anchor, operandOf));
+    requireInPlace(storage, work, anchor);
   } else if (kind === "indexed") {
     const [input] = anchor!.inputs;
     const length = graph.nodes[input].shape[0];
@@ -161,6 +164,38 @@ function segmentOperands(
       end: operandOf(offsets, [add(row, constantIndex(1))]),
     },
   };
+}
+
+/** Of `setRows`: element `q` of the rows, and the row of the table that it belongs to. */
+function rowOperands(
+  graph: Graph,
+  anchor: Node,
+  operandOf: (id: number, index: readonly IndexExpr[]) => Operand,
+) {
+  const [, indices, rows] = anchor.inputs;
+  const [table, ...rest] = anchor.shape;
+  const width = sizeOf(rest);
+  const count = graph.nodes[indices].shape[0];
+  const q = variable("q", count * width);
+  return {
+    sizes: { table, width, count },
+    operands: {
+      row: operandOf(indices, [floorDiv(q, width)]),
+      value: operandOf(rows, unravel(q, graph.nodes[rows].shape)),
+    },
+  };
+}
+
+/** What `setRows` does not write must be there already: its result has to lie where its operand lies. */
+function requireInPlace(storage: Storage, work: Work, anchor: Node): void {
+  const table = storage.homes.get(anchor.inputs[0]);
+  const isState = table !== undefined && storage.roots[table.root].kind === "state";
+  const homes = work.stores.flatMap((store) => store.homes);
+  if (isState && homes.every((home) => home.root === table.root)) return;
+  throw new GraphError(
+    `%${anchor.id} setRows cannot work in place: its table must be a state input, its result the output that donates to ` +
+      "that state, and nothing may read the old rows afterwards",
+  );
 }
 
 function lowerRootCopy(storage: Storage, work: Work, from: number): KernelIR {

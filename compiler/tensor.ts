@@ -287,6 +287,13 @@ export class Tensor {
   scatterAdd(indices: Tensor, rows: number): Tensor {
     return indices.#apply("scatterAdd", [this], { rows });
   }
+  /**
+   * This with row `indices[i]` replaced by `rows[i]`; indices outside are dropped, and no two may be equal. Works in place:
+   * this must be a state input, and the result the output that donates to it; everything else would be copied for nothing.
+   */
+  setRows(indices: Tensor, rows: Tensor): Tensor {
+    return this.#apply("setRows", [indices, rows]);
+  }
   /** Stable ascending order (i32) of a list of i32. */
   argsort(): Tensor {
     return this.#apply("argsort");

@@ -1,5 +1,5 @@
 /**
- * Ops whose addresses are data. Adding rows at repeated places goes through a stable sort of the indices, so that every
+ * Ops whose addresses are data. Rows are read by `gather` and overwritten in place by `setRows`. Adding rows at repeated places goes through a stable sort of the indices, so that every
  * sum has one order: no atomics, the same bits each time.
  *
  * @module
@@ -40,6 +40,27 @@ export const INDEXED: Record<string, OpSpec> = {
       const count = sizeOf(indices.shape);
       const updates = g.reshape([count, ...table.shape.slice(1)]);
       return [updates.scatterAdd(indices.reshape([count]), table.shape[0]), undefined];
+    },
+  },
+  setRows: {
+    class: "indexed",
+    infer: ([table, indices, rows]) => {
+      requireIndices(indices, 1);
+      if (table.shape.length === 0) throw new Error("a scalar has no rows");
+      const expected = [indices.shape[0], ...table.shape.slice(1)];
+      if (rows.dtype !== table.dtype || String(rows.shape) !== String(expected)) {
+        throw new Error(`rows must be ${table.dtype}[${expected}], not ${rows.dtype}[${rows.shape}]`);
+      }
+      return { shape: table.shape, dtype: table.dtype };
+    },
+    evaluate: ([table, indices, rows]) => {
+      const width = sizeOf(table.shape.slice(1));
+      const result = Float64Array.from(table.data);
+      indices.data.forEach((row, i) => {
+        if (row < 0 || row >= table.shape[0]) return;
+        result.set(rows.data.subarray(i * width, (i + 1) * width), row * width);
+      });
+      return result;
     },
   },
   argsort: {

@@ -1,6 +1,7 @@
 /**
- * The generators of kernels whose addresses are data: the sum of segments (the embedding's gradient), the stable sort
- * that orders it, and the search that finds where each segment starts. None uses atomics: every sum has one order.
+ * The generators of kernels whose addresses are data: rows written in place, the sum of segments (the embedding's
+ * gradient), the stable sort that orders it, and the search that finds where each segment starts. None uses atomics: every
+ * sum has one order.
  *
  * @module
  */
@@ -16,11 +17,25 @@ const WORKGROUP = 64;
 
 /** All accesses of an indexed or segment kernel. */
 export function indexedAccesses(kernel: KernelIR): Access[] {
+  if (kernel.op === "setRows") {
+    const { row, value } = kernel.operands;
+    const isWide = hasWideRows(kernel);
+    return [
+      ...accessesOf(row.body, ""),
+      ...accessesOf(value.body, isWide ? "q" : ""),
+      ...accessesOf(kernel.body, isWide ? "p" : ""),
+    ];
+  }
   const vector = segmentVector(kernel);
   return [
     ...Object.values(kernel.operands).flatMap(({ body }) => accessesOf(body, vector)),
     ...accessesOf(kernel.body, vector),
   ];
+}
+
+/** Rows that are made of whole vec4s are written four columns at once. */
+function hasWideRows(kernel: KernelIR): boolean {
+  return kernel.sizes.width % 4 === 0;
 }
 
 /** Segment sums run over four columns at once where rows are made of whole vec4s. */
@@ -84,9 +99,29 @@ export function emitSegmentSum(kernel: KernelIR, slots: Slots, target: Capabilit
   return finish(w, workgroups, kernel.sizes.count);
 }
 
-/** Emits `argsort` or `searchSorted`. */
+/** Emits `setRows`, `argsort` or `searchSorted`. */
 export function emitIndexed(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+  if (kernel.op === "setRows") return emitSetRows(kernel, slots, target);
   return kernel.op === "argsort" ? emitArgsort(kernel, slots, target) : emitSearch(kernel, slots, target);
+}
+
+/** table[row[i], c] = rows[i, c]; one invocation for each element of the rows, or for four. */
+function emitSetRows(kernel: KernelIR, slots: Slots, target: Capabilities): KernelText {
+  const w = new Writer();
+  const { table, width, count } = kernel.sizes;
+  const lanes = hasWideRows(kernel) ? 4 : 1;
+  const workgroups = begin(w, count * width / lanes, target);
+  w.line(lanes === 4 ? "let q = position * 4u;" : "let q = position;");
+  // A negative row becomes a very large one.
+  const row = w.let(`u32(${emitOperand(w, kernel.operands.row, slots, "", { q: "q" }).text})`, "row");
+  w.line(`if (${row} >= ${table}u) { return; }`);
+  const value = emitOperand(w, kernel.operands.value, slots, lanes === 4 ? "q" : "", { q: "q" });
+  w.line(`let p = ${row} * ${width}u + q % ${width}u;`);
+  const names = new Map([["p", "p"]]);
+  const emitter = new Emitter({ body: kernel.body, slots, vector: lanes === 4 ? "p" : "", names });
+  for (const store of kernel.body.stores) emitter.define(store.value, value);
+  storeAll(w, emitter, kernel.body.stores);
+  return finish(w, workgroups, 1);
 }
 
 /**
