@@ -4,17 +4,23 @@
  *
  * @module
  */
+import { hasCachedAttention } from "./cached_attention.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { type Graph, type Node, sizeOf } from "./graph.ts";
 import { type IndexExpr, unravel, variable } from "./index_expr.ts";
-import { ATTENTION_KERNELS, ATTENTION_OPERANDS } from "./ops/attention.ts";
+import type { Keep } from "./decompose.ts";
+import type { Optimization } from "./fusion.ts";
+import { ATTENTION_KERNELS, ATTENTION_OPERANDS, ATTENTION_OPS } from "./ops/attention.ts";
+import { CACHED_ATTENTION } from "./ops/cached_attention.ts";
 
 /** Bindings of the largest attention kernel: six operands, two results. */
 const BINDINGS = 8;
 
-/** Whether the target can run the attention templates. */
-export function hasAttention(target: Capabilities): boolean {
-  return target.maxStorageBuffers >= BINDINGS;
+/** Which ops are left whole for the attention templates: those that the target can run. */
+export function keepsWhole(target: Capabilities, optimizations: ReadonlySet<Optimization>): Keep {
+  if (!optimizations.has("attention") || target.maxStorageBuffers < BINDINGS) return () => false;
+  return (op, [q]) =>
+    ATTENTION_OPS.has(op) || (op === CACHED_ATTENTION && hasCachedAttention(target, q.shape[3]));
 }
 
 /** Sizes of an attention kernel. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { hasAttention } from "./attention.ts";
+import { keepsWhole } from "./attention.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { decompose } from "./decompose.ts";
 import { KernelSet, scalarsBytes, type Tunable } from "./emit.ts";
@@ -19,7 +19,6 @@ import { type KernelIR, lowerWork } from "./lower_work.ts";
 import { type OrderAim, OrderCycle, orderWorks, type Traffic, trafficOf } from "./order.ts";
 import { type Placement, planMemory } from "./plan.ts";
 import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
-import { ATTENTION_OPS } from "./ops/attention.ts";
 import { fitMemory } from "./recompute.ts";
 import { simplify } from "./simplify.ts";
 import { splitForTarget } from "./split.ts";
@@ -87,10 +86,7 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     compileMs[stage] = performance.now() - start;
     return result;
   };
-  const templates = optimizations.has("attention") && hasAttention(target)
-    ? ATTENTION_OPS
-    : new Set<string>();
-  const decomposed = timed("decompose", () => decompose(graph, target, (op) => templates.has(op)));
+  const decomposed = timed("decompose", () => decompose(graph, target, keepsWhole(target, optimizations)));
   const planOf = (graph: Graph, run: typeof timed, aim?: OrderAim) => {
     const fusion = run("fuse", () => fuse(graph, target, optimizations));
     const { storage, lowered, order } = run("lower", () => settleStorage(fusion, aim));

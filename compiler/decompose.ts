@@ -5,7 +5,7 @@
  * @module
  */
 import type { Capabilities } from "./capabilities.ts";
-import { type Graph, GraphBuilder, type Node, type NodeId } from "./graph.ts";
+import { type Graph, GraphBuilder, type Node, type NodeId, type TensorType } from "./graph.ts";
 import { OPS } from "./ops/mod.ts";
 import { fromNode } from "./tensor.ts";
 import { TraceContext, withContext } from "./trace_context.ts";
@@ -18,7 +18,7 @@ import { TraceContext, withContext } from "./trace_context.ts";
 export function decompose(
   graph: Graph,
   target: Capabilities,
-  keep: (op: string) => boolean = () => false,
+  keep: Keep = () => false,
 ): Graph {
   const result = new TraceContext(new GraphBuilder());
   return withContext(result, () => {
@@ -30,8 +30,8 @@ export function decompose(
   });
 }
 
-/** Whether an op is left as it is, for a template. */
-type Keep = (op: string) => boolean;
+/** Whether an op with these inputs is left as it is, for a template. */
+export type Keep = (op: string, inputs: readonly TensorType[]) => boolean;
 
 /** Copies nodes into `into`, each composite written out in its place. */
 function expand(nodes: readonly Node[], into: TraceContext, target: Capabilities, keep: Keep): NodeId[] {
@@ -52,7 +52,8 @@ function place(
   keep: Keep,
 ): NodeId {
   const { decompose: write } = OPS[node.op];
-  if (!write || keep(node.op)) return into.add(node.op, inputs, node.attrs);
+  const types = inputs.map((input) => into.builder.nodes[input]);
+  if (!write || keep(node.op, types)) return into.add(node.op, inputs, node.attrs);
   const start = into.builder.nodes.length;
   const root = write(inputs.map((input) => fromNode(into, input)), node.attrs, target).id;
   return flatten(into, start, root, target, keep);

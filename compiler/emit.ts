@@ -12,6 +12,7 @@ import { type IndexExpr, rangeOf } from "./index_expr.ts";
 import type { Body } from "./kernel.ts";
 import type { KernelIR } from "./lower_work.ts";
 import { ATTENTION_KERNELS } from "./ops/attention.ts";
+import { CACHED_ATTENTION } from "./ops/cached_attention.ts";
 import { OPS } from "./ops/mod.ts";
 import { PHILOX_WGSL } from "./ops/leaves.ts";
 import type { Placement } from "./plan.ts";
@@ -19,6 +20,7 @@ import { printKernel } from "./print_kernel.ts";
 import type { BufferRange, Dispatch, KernelSource, KernelTemplate, ProgramScalar } from "./program.ts";
 import { windowAxes, windowOf } from "./windows.ts";
 import { attentionAccesses, attentionTemplate } from "./wgsl/attention_kernel.ts";
+import { cachedAccesses, emitCachedAttention } from "./wgsl/cached_attention.ts";
 import { emitIndexed, emitSegmentSum, indexedAccesses } from "./wgsl/indexed.ts";
 import type { KernelText } from "./wgsl/kernel_text.ts";
 import { vectorVariable } from "./wgsl/loop_schedule.ts";
@@ -251,6 +253,7 @@ function bytesOf(slot: Slot): number {
 function accessesFor(kernel: KernelIR, tiled: boolean): Access[] {
   if (kernel.kind === "matmul") return matmulAccesses(kernel, tiled);
   if (kernel.kind === "attention") return attentionAccesses(kernel);
+  if (kernel.op === CACHED_ATTENTION) return cachedAccesses(kernel);
   if (kernel.kind === "segment" || kernel.kind === "indexed") return indexedAccesses(kernel);
   return accessesOf(kernel.body, vectorVariable(kernel));
 }
@@ -288,6 +291,7 @@ function generate(kernel: KernelIR, slots: Slots, target: Capabilities): KernelT
     case "segment":
       return emitSegmentSum(kernel, slots, target);
     case "indexed":
+      if (kernel.op === CACHED_ATTENTION) return emitCachedAttention(kernel, slots, target);
       return emitIndexed(kernel, slots, target);
     default:
       throw new InternalError(`no generator for ${kernel.kind}`);

@@ -5,6 +5,7 @@
  * @module
  */
 import { attentionOperands, attentionPosition, attentionSizes } from "./attention.ts";
+import { cachedIndices, type CachedSizes } from "./cached_attention.ts";
 import { GraphError, InternalError } from "./errors.ts";
 import type { GroupKind } from "./fusion.ts";
 import { type Attrs, type Graph, type Node, sizeOf } from "./graph.ts";
@@ -20,6 +21,7 @@ import {
 } from "./index_expr.ts";
 import { Body, type ValueId } from "./kernel.ts";
 import { elementPosition, type Locate, Lowering } from "./lower.ts";
+import { CACHED_ATTENTION } from "./ops/cached_attention.ts";
 import { matmulOperands, matmulPosition, matmulSizes } from "./reads.ts";
 import { OPS } from "./ops/mod.ts";
 import type { Home, Storage, Work } from "./storage.ts";
@@ -99,6 +101,8 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
   } else if (anchor?.op === "setRows") {
     ({ operands, sizes } = rowOperands(graph, anchor, operandOf));
     requireInPlace(storage, work, anchor);
+  } else if (anchor?.op === CACHED_ATTENTION) {
+    ({ operands, sizes } = cachedOperands(graph, anchor, operandOf));
   } else if (kind === "indexed") {
     const [input] = anchor!.inputs;
     const length = graph.nodes[input].shape[0];
@@ -114,6 +118,10 @@ export function lowerWork(storage: Storage, work: Work): KernelIR {
     const size = sizeOf(node.shape);
     if (kind === "attention") {
       storeResult(body, node, attentionPosition(graph, node), homes);
+      continue;
+    }
+    if (anchor?.op === CACHED_ATTENTION) {
+      storeResult(body, node, cachedIndices(sizes as unknown as CachedSizes).q, homes);
       continue;
     }
     if (kind === "matmul" && OPS[node.op].class === "reduce") {
@@ -182,6 +190,28 @@ function rowOperands(
     operands: {
       row: operandOf(indices, [floorDiv(q, width)]),
       value: operandOf(rows, unravel(q, graph.nodes[rows].shape)),
+    },
+  };
+}
+
+function cachedOperands(
+  graph: Graph,
+  anchor: Node,
+  operandOf: (id: number, index: readonly IndexExpr[]) => Operand,
+) {
+  const [q, k, v, slot, last] = anchor.inputs;
+  const [b, h, m, n] = anchor.shape;
+  const [s, , t] = graph.nodes[k].shape;
+  const sizes = { b, h, m, n, s, t };
+  const index = cachedIndices(sizes);
+  return {
+    sizes,
+    operands: {
+      q: operandOf(q, index.q),
+      k: operandOf(k, index.cache),
+      v: operandOf(v, index.cache),
+      slot: operandOf(slot, index.slot),
+      last: operandOf(last, index.last),
     },
   };
 }

@@ -47,6 +47,7 @@ export { evaluate, type HostValues } from "./reference.ts";
 export { type AppliedRule, simplify, type SimplifyOptions } from "./simplify.ts";
 export {
   attention,
+  cachedAttention,
   concat,
   constant,
   iota,

@@ -410,6 +410,23 @@ export function attention(
   return q.composite("attention", [k, v], { causal, scale });
 }
 
+/**
+ * Attention of queries [B, H, T, D] to a cache: keys and values [S, H, C, D], of which batch `b` has slot `slot[b]` (i32
+ * [B]), and query (b, t) sees the rows up to `last[b, t]` (i32 [B, T]). It has no gradient.
+ */
+export function cachedAttention(
+  q: Tensor,
+  { keys, values, slot, last, scale = 1 / Math.sqrt(q.shape[q.shape.length - 1]) }: {
+    readonly keys: Tensor;
+    readonly values: Tensor;
+    readonly slot: Tensor;
+    readonly last: Tensor;
+    readonly scale?: number;
+  },
+): Tensor {
+  return q.composite("cachedAttention", [keys, values, slot, last], { scale });
+}
+
 /** Random u32 words; `stream` tells the draws of one program apart, `key` (u32 scalar) its runs. */
 export function randomBits(key: Tensor, shape: Shape, stream: number): Tensor {
   return fromNode(key.context, key.context.add("random", [key.id], { shape, stream }));

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { attention, scope, type Tensor } from "../compiler/mod.ts";
+import { attention, scope, sizeOf, type Tensor } from "../compiler/mod.ts";
 import { headWidth, LAYER_NORM_EPSILON, type ModelConfig } from "./config.ts";
 
 /**
@@ -45,34 +45,72 @@ function headWeight(params: Parameters): Tensor {
   return params[HEAD_WEIGHT] ?? params["wte.weight"];
 }
 
+/** Scores [N, padded vocabulary] of the tokens that may follow, from `x` [..., C] of N rows as {@link hidden} gives it. */
+export function logits(params: Parameters, x: Tensor): Tensor {
+  const C = x.shape[x.shape.length - 1];
+  return scope("head", () => {
+    const weight = headWeight(params);
+    return x.reshape([sizeOf(x.shape) / C, C]).cast(weight.dtype).matmul(weight, { transB: true }).cast(
+      "f32",
+    );
+  });
+}
+
+/** What differs where the tokens are not whole sequences that are seen for the first time. */
+export interface Surroundings {
+  /** i32 positions of the tokens, of the tokens' shape; counted from 0 in each sequence unless given. */
+  readonly positions?: Tensor;
+  /** Attention [B, H, T, D] of one layer's queries, keys and values [B, H, T, D]; among the tokens unless given. */
+  readonly attend?: (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+}
+
 /** The residual stream [B, T, C] after the last layerNorm, from `tokens` [B, T]: what the head reads. */
-export function hidden(config: ModelConfig, params: Parameters, tokens: Tensor): Tensor {
+export function hidden(
+  config: ModelConfig,
+  params: Parameters,
+  tokens: Tensor,
+  { positions, attend = attendCausally }: Surroundings = {},
+): Tensor {
   const [, T] = tokens.shape;
   let x = scope("embed", () => {
     const words = params["wte.weight"].gather(tokens); // [B, T, C]
-    const positions = params["wpe.weight"].slice([0, 0], [T, config.width]); // [T, C]
-    return words.add(positions);
+    const table = params["wpe.weight"];
+    return words.add(positions ? table.gather(positions) : table.slice([0, 0], [T, config.width]));
   });
-  for (let layer = 0; layer < config.layers; layer++) x = block(config, params, `h.${layer}`, x);
+  for (let layer = 0; layer < config.layers; layer++) {
+    x = block(config, params, `h.${layer}`, x, (q, k, v) => attend(layer, q, k, v));
+  }
   return layerNorm(params, "ln_f", x);
 }
 
+function attendCausally(_: number, q: Tensor, k: Tensor, v: Tensor): Tensor {
+  return attention(q, k, v, { causal: true });
+}
+
+type Attend = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
 /** One transformer block: both halves read a normalised copy of the residual stream (f32) and add to it. */
-function block(config: ModelConfig, params: Parameters, name: string, x: Tensor): Tensor {
-  x = x.add(selfAttention(config, params, `${name}.attn`, layerNorm(params, `${name}.ln_1`, x)).cast("f32"));
+function block(config: ModelConfig, params: Parameters, name: string, x: Tensor, attend: Attend): Tensor {
+  const normalised = layerNorm(params, `${name}.ln_1`, x);
+  x = x.add(selfAttention(config, params, `${name}.attn`, normalised, attend).cast("f32"));
   return x.add(mlp(params, `${name}.mlp`, layerNorm(params, `${name}.ln_2`, x)).cast("f32"));
 }
 
 /** Each token looks at itself and the tokens before it, once for each head. */
-function selfAttention(config: ModelConfig, params: Parameters, name: string, x: Tensor): Tensor {
+function selfAttention(
+  config: ModelConfig,
+  params: Parameters,
+  name: string,
+  x: Tensor,
+  attend: Attend,
+): Tensor {
   const [B, T, C] = x.shape;
   const [H, D] = [config.heads, headWidth(config)];
   const qkv = linear(params, `${name}.c_attn`, x); // [B, T, 3C]
   const mixed = scope(name, () => {
     const part = (index: number) =>
       qkv.slice([0, 0, index * C], [B, T, (index + 1) * C]).reshape([B, T, H, D]).transpose([0, 2, 1, 3]);
-    const [q, k, v] = [part(0), part(1), part(2)]; // [B, H, T, D]
-    const heads = attention(q, k, v, { causal: true, scale: 1 / Math.sqrt(D) });
+    const heads = attend(part(0), part(1), part(2)); // [B, H, T, D]
     return heads.transpose([0, 2, 1, 3]).reshape([B, T, C]);
   });
   return linear(params, `${name}.c_proj`, mixed);

@@ -47,7 +47,7 @@ const scalar = (dtype: "f32" | "i32" | "u32") => ({ shape: [], dtype, role: "sca
 const NUMBER = { shape: [], dtype: "f32", role: "state" } as const;
 
 /** Specifications of the arenas that hold `kind`, by state name. */
-function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec> {
+export function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec> {
   const names = arenaNames(layout, kind);
   return Object.fromEntries(
     layout.arenas.map((
@@ -58,7 +58,7 @@ function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec
 }
 
 /** The traced arenas of `kind`. */
-function arenaInputs(layout: ParameterLayout, kind: string, inputs: Inputs): Tensor[] {
+export function arenaInputs(layout: ParameterLayout, kind: string, inputs: Inputs): Tensor[] {
   return arenaNames(layout, kind).map((name) => inputs[name]);
 }
 
@@ -86,7 +86,7 @@ function donatesArenas(layout: ParameterLayout, kinds: readonly string[]): Recor
   return donatesThemselves(kinds.flatMap((kind) => arenaNames(layout, kind)));
 }
 
-function donatesThemselves(names: readonly string[]): Record<string, string> {
+export function donatesThemselves(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, name]));
 }
 

@@ -6,6 +6,7 @@
 import { ShapeError } from "../errors.ts";
 import type { Attrs, TensorType } from "../graph.ts";
 import { ATTENTION } from "./attention.ts";
+import { CACHED } from "./cached_attention.ts";
 import { COMPOSITE } from "./composite.ts";
 import { INDEXED } from "./indexed.ts";
 import { LEAVES } from "./leaves.ts";
@@ -24,6 +25,7 @@ export const OPS: Readonly<Record<string, OpSpec>> = {
   ...INDEXED,
   ...CONTRACTION,
   ...ATTENTION,
+  ...CACHED,
   ...COMPOSITE,
 };
 
