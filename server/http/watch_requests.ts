@@ -1,0 +1,52 @@
+/**
+ * Follows each request from its arrival to the last byte of its response, for the log and the metrics, and gives up on
+ * readers that stopped reading.
+ *
+ * @module
+ */
+import type { MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import type { HttpMetrics } from "../operations/http_metrics.ts";
+import type { Lifecycle } from "../operations/lifecycle.ts";
+import type { ShellEnv } from "./context.ts";
+import type { Log } from "./log.ts";
+import { type BodyEnd, watchBody } from "./watch_body.ts";
+
+/** What watching needs. */
+export interface RequestWatch {
+  readonly log?: Log;
+  readonly metrics: HttpMetrics;
+  readonly lifecycle: Lifecycle;
+  /** Milliseconds that a reader may leave a chunk of its response untouched. */
+  readonly stallMs: number;
+}
+
+/** Watches every request. */
+export function watchRequests(
+  { log, metrics, lifecycle, stallMs }: RequestWatch,
+): MiddlewareHandler<ShellEnv> {
+  return async (context, next) => {
+    const start = performance.now();
+    const { method, path } = context.req;
+    const id = context.get("requestId");
+    metrics.begin();
+    await next();
+    const { status, headers, body } = context.res;
+    const route = matchedRoutes(context).find((matched) => matched.method !== "ALL")?.path ?? "none";
+    const onEnd = ({ bytes, aborted }: BodyEnd) => {
+      const ms = performance.now() - start;
+      metrics.end({ method, route, status, seconds: ms / 1000, bytes });
+      log?.request({ id, method, path, status, ms, bytes, aborted });
+    };
+    if (method === "HEAD" || !body) {
+      // Nobody will read the body of a HEAD request: what would fill it must not wait.
+      body?.cancel().catch(() => {});
+      onEnd({ bytes: 0, aborted: false });
+      return;
+    }
+    // Streams that clients follow have no end of their own; an answer that was asked for is sent to its end.
+    const isFollowed = method === "GET" && headers.get("Content-Type")?.startsWith("text/event-stream");
+    const endSignal = isFollowed ? lifecycle.drainSignal : undefined;
+    context.res = new Response(watchBody(body, { onEnd, stallMs, endSignal }), { status, headers });
+  };
+}

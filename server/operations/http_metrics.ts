@@ -1,0 +1,62 @@
+/**
+ * Metrics of HTTP itself: how many requests, how long, how many at once, by pattern of route (never by path, which
+ * clients choose).
+ *
+ * @module
+ */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { REQUEST_SECONDS } from "./buckets.ts";
+
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+/** A request that has been answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The pattern of its route, such as `/v1/training/jobs/:id`. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
+/** Counts requests. */
+export class HttpMetrics {
+  readonly #seconds: Histogram<"method" | "route" | "status">;
+  readonly #bytes: Counter<"route">;
+  readonly #inFlight: Gauge;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#seconds = new Histogram({
+      name: "sinter_http_request_seconds",
+      help: "Time from a request's arrival to the last byte of its response.",
+      labelNames: ["method", "route", "status"],
+      buckets: REQUEST_SECONDS,
+      registers,
+    });
+    this.#bytes = new Counter({
+      name: "sinter_http_response_bytes_total",
+      help: "Bytes of response bodies.",
+      labelNames: ["route"],
+      registers,
+    });
+    this.#inFlight = new Gauge({
+      name: "sinter_http_requests_in_flight",
+      help: "Requests that are being answered, streams included.",
+      registers,
+    });
+  }
+
+  /** A request has come. */
+  begin(): void {
+    this.#inFlight.inc();
+  }
+
+  /** A request that came has been answered. */
+  end({ method, route, status, seconds, bytes }: AnsweredRequest): void {
+    this.#inFlight.dec();
+    const labels = { method: METHODS.has(method) ? method : "other", route, status: String(status) };
+    this.#seconds.observe(labels, seconds);
+    this.#bytes.inc({ route }, bytes);
+  }
+}
