@@ -4,11 +4,13 @@
  *
  * @module
  */
+import type { GpuError } from "../runtime/errors.ts";
+import type { FailureReason } from "./messages.ts";
 
 /** Bad input: names the input, what is wrong with it, and the remedy, in one line. */
 export class InputError extends Error {
   /** Name of the class. */
-  override readonly name = "InputError";
+  override readonly name: string = "InputError";
   /**
    * Puts the facts into one line.
    *
@@ -21,13 +23,21 @@ export class InputError extends Error {
   }
 }
 
+/** There is nothing left to do in a run: all of its steps are done and saved. */
+export class FinishedError extends InputError {
+  /** Name of the class. */
+  override readonly name: string = "FinishedError";
+}
+
 /** Names of the errors that a user can put right; by name, since they come from every part of the program. */
-const USERS_ERRORS = new Set(["InputError", "DataError", "CheckpointError", "LimitError"]);
+const USERS_ERRORS = new Set(["InputError", "FinishedError", "DataError", "CheckpointError", "LimitError"]);
 
 /** An error as one line, and whether the user can put it right. */
 export interface Failure {
   readonly message: string;
   readonly badInput: boolean;
+  /** Where a program may want to act on it. */
+  readonly reason?: FailureReason;
 }
 
 /** Describes whatever was thrown. */
@@ -35,5 +45,11 @@ export function explainFailure(problem: unknown): Failure {
   if (!(problem instanceof Error)) return { message: String(problem), badInput: false };
   const message = problem.message.replace(/\s*\n\s*/g, " ");
   const remedy = problem.name === "LimitError" ? "; take a smaller model, --context or --micro-batch" : "";
-  return { message: message + remedy, badInput: USERS_ERRORS.has(problem.name) };
+  const reason = reasonOf(problem);
+  return { message: message + remedy, badInput: USERS_ERRORS.has(problem.name), ...reason && { reason } };
+}
+
+function reasonOf(problem: Error): FailureReason | undefined {
+  if (problem.name === "FinishedError") return "already-finished";
+  return problem.name === "GpuError" && (problem as GpuError).kind === "lost" ? "device-lost" : undefined;
 }

@@ -11,11 +11,46 @@ import type { ProfileSummary } from "./profile_plan.ts";
 
 /** To the Worker. */
 export type TrainerCommand =
-  | { readonly kind: "start"; readonly request: TrainRequest }
+  | {
+    readonly kind: "start";
+    readonly request: TrainRequest;
+    /** Where device threads take turns; left out: the run has the device to itself. */
+    readonly turns?: SharedArrayBuffer;
+  }
   /** Something that the sender's thread did, for the run's profile. */
   | { readonly kind: "span"; readonly span: HostSpan }
-  /** Finish the step, save, end. */
-  | { readonly kind: "stop" };
+  /** Finish the step, save unless told otherwise, end. */
+  | { readonly kind: "stop"; readonly save?: boolean }
+  | TrainerAsk;
+
+/** Something to do after the step that runs now. Each is answered by a `reply` of the same id, unless the run ends first. */
+export type TrainerAsk =
+  /** Save a checkpoint; answered when it is on the disk. */
+  | { readonly kind: "save"; readonly id: number }
+  /** Continue a prompt with the weights as they are. */
+  | {
+    readonly kind: "sample";
+    readonly id: number;
+    readonly prompt: string;
+    readonly maxTokens: number;
+  };
+
+/** Answer to a {@link TrainerAsk}. */
+export interface ReplyEvent {
+  /** Tells the events apart. */
+  readonly kind: "reply";
+  /** That of the question. */
+  readonly id: number;
+  /** Steps that were done when it was carried out. */
+  readonly step: number;
+  /** Prompt and continuation, for `sample`. */
+  readonly text?: string;
+  /** Why it was not done; the user can put it right. */
+  readonly problem?: string;
+}
+
+/** Ends of a run that a program may want to act on: on another device it could go on; there is nothing left to do. */
+export type FailureReason = "device-lost" | "already-finished";
 
 /** One optimizer step. */
 export interface StepEvent {
@@ -73,6 +108,12 @@ export type TrainerEvent =
   | { readonly kind: "profile"; readonly summary: ProfileSummary }
   /** Something that a user should know and the run survives. */
   | { readonly kind: "notice"; readonly text: string }
+  | ReplyEvent
   | { readonly kind: "end"; readonly reason: "finished" | "stopped"; readonly step: number }
   /** The run is over; `badInput` when the user can put it right. */
-  | { readonly kind: "failure"; readonly message: string; readonly badInput: boolean };
+  | {
+    readonly kind: "failure";
+    readonly message: string;
+    readonly badInput: boolean;
+    readonly reason?: FailureReason;
+  };

@@ -12,7 +12,7 @@ import {
   listCheckpoints,
 } from "./checkpoint.ts";
 import { PRESET_NAMES } from "./config.ts";
-import { InputError } from "./errors.ts";
+import { FinishedError, InputError } from "./errors.ts";
 import { PRECISIONS } from "./precision.ts";
 import { MODE_NAMES, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
 
@@ -62,7 +62,7 @@ export async function findStart(request: TrainRequest): Promise<Start> {
   };
   const { step } = checkpoint.trainer;
   if (step >= previous.steps) {
-    throw new InputError(
+    throw new FinishedError(
       `--resume --out ${out}`,
       `the run is at step ${step} of ${previous.steps} already`,
       `give --steps above ${step} to train on`,

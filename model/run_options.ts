@@ -71,6 +71,8 @@ export interface TrainRequest {
   readonly profile?: string;
   /** Steps that are profiled as they run; 5 by default. */
   readonly profileSteps?: number;
+  /** Go on without a profile, with a notice, where there can be none. */
+  readonly profileIsOptional?: boolean;
 }
 
 /** Everything that a run needs to know. Plain data: it travels to a Worker and lies beside a checkpoint. */

@@ -24,6 +24,10 @@ worker.onmessage = ({ data }) => {
       trainer.noteSpan(data.span);
       break;
     case "stop":
-      trainer.stop();
+      trainer.stop(data);
+      break;
+    case "save":
+    case "sample":
+      trainer.ask(data);
   }
 };

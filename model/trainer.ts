@@ -8,9 +8,9 @@
 import { Dataset, encodeText, loadText, loadTokenizer, type Tokenizer } from "../data/mod.ts";
 import { type GpuDevice, type HostSpan, openDevice, Readback } from "../runtime/mod.ts";
 import { type Checkpoint, CheckpointError, readTensors } from "./checkpoint.ts";
-import { explainFailure } from "./errors.ts";
+import { explainFailure, InputError } from "./errors.ts";
 import { Generator } from "./generator.ts";
-import type { TrainerEvent } from "./messages.ts";
+import type { TrainerAsk, TrainerEvent } from "./messages.ts";
 import { cutParameters, joinParameters, layoutParameters } from "./params.ts";
 import { runPipeline, type Submissions } from "./pipeline.ts";
 import { LOSS_SCALING, requirePrecision } from "./precision.ts";
@@ -30,6 +30,8 @@ const VALIDATION_BATCHES = 8;
 const SAMPLE_PROMPT = "The";
 /** Tokens of a sample: a byte says less than a token of GPT-2. */
 const SAMPLE_TOKENS = { bytes: 200, gpt2: 48 };
+/** Tokens that the generator has room for: prompt and continuation, when somebody asks for a sample. */
+const MOST_TOKENS = { bytes: 512, gpt2: 128 };
 const SAMPLE_OPTIONS = { temperature: 0.8, topK: 40 };
 
 /** What a run works with, once everything is open. */
@@ -39,8 +41,8 @@ interface Parts {
   readonly session: TrainingSession;
   readonly data: Dataset;
   readonly tokenizer: Tokenizer;
-  /** Absent when no samples are asked for. */
-  readonly generator?: Generator;
+  /** Loaded before the first step when samples are due, otherwise when one is asked for. */
+  generator?: Generator;
   /** Absent unless one is asked for. */
   readonly profile?: RunProfile;
 }
@@ -56,6 +58,8 @@ interface Progress {
 /** One training run. */
 export class Trainer {
   #stopRequested = false;
+  #savesAtStop = true;
+  #asked: TrainerAsk[] = [];
   #device?: GpuDevice;
   #profile?: RunProfile;
   #savedPath?: string;
@@ -64,9 +68,15 @@ export class Trainer {
   /** @param emit Takes the events of the run, in order; the last one is `end` or `failure`. */
   constructor(private readonly emit: (event: TrainerEvent) => void) {}
 
-  /** Lets the run finish its step, save and end. */
-  stop(): void {
+  /** Lets the run finish its step, save unless `save` is false, and end. */
+  stop({ save = true }: { readonly save?: boolean } = {}): void {
     this.#stopRequested = true;
+    this.#savesAtStop = save;
+  }
+
+  /** Has something done after the step that runs now; a `reply` event tells the result. */
+  ask(question: TrainerAsk): void {
+    this.#asked.push(question);
   }
 
   /** Takes down what another thread did, when the run is being profiled. */
@@ -83,11 +93,11 @@ export class Trainer {
       await this.#saver.settled();
     } catch (problem) {
       await this.#saver.close();
-      const { message, badInput } = explainFailure(problem);
+      const { message, ...facts } = explainFailure(problem);
       const remains = this.#savedPath
         ? `; the checkpoint ${this.#savedPath} is good: go on with --resume`
         : "";
-      last = { kind: "failure", message: message + remains, badInput };
+      last = { kind: "failure", message: message + remains, ...facts };
     }
     await this.#saver.close();
     this.#device?.destroy();
@@ -103,10 +113,7 @@ export class Trainer {
     const plan = previous ?? planRun(request, device.capabilities.software);
     requirePrecision(plan.dtype, device.capabilities, device.info.description);
     const start = checkpoint?.trainer.step ?? 0;
-    const { profile: file, profileSteps = PROFILE_STEPS } = request;
-    const profile = this.#profile = file === undefined
-      ? undefined
-      : await RunProfile.open(file, device, planProfile(start, plan.steps, profileSteps));
+    const profile = this.#profile = await this.#openProfile(request, device, start, plan.steps);
     const tokenizer = await loadTokenizer(plan.tokenizer);
     const data = await openData(plan);
     this.emit({
@@ -132,8 +139,23 @@ export class Trainer {
     else await session.initialize();
     this.#savedPath = checkpoint?.path;
     if (plan.evalEvery > 0) await session.loadValidation();
-    const generator = plan.sampleEvery > 0 ? await loadGenerator(session, tokenizer) : undefined;
+    const generator = plan.sampleEvery > 0 ? await loadGenerator(session) : undefined;
     return { parts: { out, plan, session, data, tokenizer, generator, profile }, start };
+  }
+
+  async #openProfile(
+    { profile: file, profileSteps = PROFILE_STEPS, profileIsOptional }: TrainRequest,
+    device: GpuDevice,
+    start: number,
+    steps: number,
+  ): Promise<RunProfile | undefined> {
+    if (file === undefined) return undefined;
+    try {
+      return await RunProfile.open(file, device, planProfile(start, steps, profileSteps));
+    } catch (problem) {
+      if (!profileIsOptional || !(problem instanceof InputError)) throw problem;
+      this.emit({ kind: "notice", text: `there will be no profile: ${problem.message}` });
+    }
   }
 
   async #openSession(device: GpuDevice, plan: RunPlan, tuning: Tuning): Promise<TrainingSession> {
@@ -180,20 +202,32 @@ export class Trainer {
       if (isDue(evalEvery, done)) yield* this.#validate(parts, done);
       if (isDue(sampleEvery, done)) yield* this.#sample(parts, done);
       if (saveEvery > 0 && done % saveEvery === 0) yield this.#save(parts, saved = done);
+      for (const question of this.#asked.splice(0)) {
+        if (question.kind === "save") saved = done;
+        yield question.kind === "save"
+          ? this.#saveNow(parts, done, question)
+          : this.#continue(parts, done, question);
+      }
       if (profile?.isDue(done)) yield this.#writeProfile(parts, profile);
     }
     if (profile?.isPending) yield this.#writeProfile(parts, profile);
-    if (saved !== progress.done) yield this.#save(parts, progress.done);
+    if (saved !== progress.done && (this.#savesAtStop || progress.done === steps)) {
+      yield this.#save(parts, progress.done);
+    }
   }
 
-  /** Steps up to `end`, fewer when a stop is requested, and their figures. */
+  get #isInterrupted(): boolean {
+    return this.#stopRequested || this.#asked.length > 0;
+  }
+
+  /** Steps up to `end`, fewer when something else is asked for, and their figures. */
   *#steps(parts: Parts, progress: Progress, end: number): Submissions {
     const { plan, session, data, profile } = parts;
     const { accumulation } = plan;
     const { done: first } = progress;
     const started = performance.now();
     profile?.enterSteps(first);
-    for (let step = first; step === first || step < end && !this.#stopRequested; step++) {
+    for (let step = first; step === first || step < end && !this.#isInterrupted; step++) {
       profile?.enterStep(step);
       const prepared = profile?.begin("prepare batches");
       const micro = Array.from({ length: accumulation }, (_, i) => data.batchAt(step * accumulation + i));
@@ -243,6 +277,38 @@ export class Trainer {
       this.emit({ kind: "sample", step, text: tokenizer.decode(tokens) });
     };
     yield* generator!.submissions(prompt, count, { ...SAMPLE_OPTIONS, seed: plan.seed }, take);
+  }
+
+  /** Continues a prompt that somebody gave. Nothing else runs meanwhile. */
+  #continue(
+    parts: Parts,
+    step: number,
+    { id, prompt, maxTokens }: Extract<TrainerAsk, { kind: "sample" }>,
+  ): Readback<void> {
+    const { plan, session, tokenizer, profile } = parts;
+    profile?.enterOther(step);
+    return new Readback(false, async (whenIdle) => {
+      const tokens = tokenizer.encode(prompt);
+      const most = MOST_TOKENS[plan.tokenizer];
+      if (tokens.length === 0 || tokens.length + maxTokens > most) {
+        const problem =
+          `a prompt of ${tokens.length} tokens and ${maxTokens} more: at least one token of prompt, ` +
+          `and at most ${most} in all`;
+        this.emit({ kind: "reply", id, step, problem });
+      } else {
+        const generator = parts.generator ??= await loadGenerator(session);
+        const drawn = await generator.generate(tokens, maxTokens, { ...SAMPLE_OPTIONS, seed: plan.seed });
+        this.emit({ kind: "reply", id, step, text: tokenizer.decode([...tokens, ...drawn]) });
+      }
+      whenIdle();
+    });
+  }
+
+  /** Saves now, and tells when the files are written; the run goes on meanwhile. */
+  #saveNow(parts: Parts, step: number, { id }: Extract<TrainerAsk, { kind: "save" }>): Readback<void> {
+    return this.#save(parts, step).map(() => {
+      this.#saver.settled().then(() => this.emit({ kind: "reply", id, step }), () => {});
+    });
   }
 
   /** Reads the state; the files are written while the run goes on. */
@@ -303,11 +369,8 @@ function samplePrompt(tokenizer: Tokenizer): Int32Array {
   return Int32Array.from(tokenizer.encode(SAMPLE_PROMPT));
 }
 
-async function loadGenerator(
-  { device, states, plan }: TrainingSession,
-  tokenizer: Tokenizer,
-): Promise<Generator> {
-  const capacity = samplePrompt(tokenizer).length + SAMPLE_TOKENS[plan.tokenizer];
+async function loadGenerator({ device, states, plan }: TrainingSession): Promise<Generator> {
+  const capacity = MOST_TOKENS[plan.tokenizer];
   return await Generator.load(device, states, plan.model, { capacity, mode: plan.mode });
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { TrainerCommand, TrainerEvent } from "./messages.ts";
+import type { TrainerAsk, TrainerCommand, TrainerEvent } from "./messages.ts";
 import type { TrainRequest } from "./run_options.ts";
 
 /** An event after which a run sends no more. */
@@ -33,7 +33,9 @@ export class TrainerClient {
     this.#worker.onmessage = ({ data }: MessageEvent<TrainerEvent>) => this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      this.#receive({ kind: "failure", message: event.message, badInput: false });
+      // The Worker is gone, and its device with it: another one can go on.
+      const { message } = event;
+      this.#receive({ kind: "failure", message, badInput: false, reason: "device-lost" });
     };
   }
 
@@ -42,15 +44,24 @@ export class TrainerClient {
     return this.#finished.promise;
   }
 
-  /** Starts the run. */
-  start(request: TrainRequest): void {
+  /**
+   * Starts the run.
+   *
+   * @param turns Where device threads take turns; left out: the run has the device to itself.
+   */
+  start(request: TrainRequest, turns?: SharedArrayBuffer): void {
     this.#profiled = request.profile !== undefined;
-    this.#send({ kind: "start", request });
+    this.#send({ kind: "start", request, ...turns && { turns } });
   }
 
-  /** Asks the run to finish its step, save and end; an `end` event follows. */
-  stop(): void {
-    this.#send({ kind: "stop" });
+  /** Asks the run to finish its step, save unless `save` is false, and end; an `end` event follows. */
+  stop(save = true): void {
+    this.#send({ kind: "stop", save });
+  }
+
+  /** Asks for something between steps; a `reply` event follows unless the run ends first. */
+  ask(question: TrainerAsk): void {
+    this.#send(question);
   }
 
   /**
