@@ -14,6 +14,7 @@ import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
 import { TrainerClient } from "../trainer_client.ts";
 import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
 import { type Flags, type FlagValues, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { HumanReport, JsonReport } from "./report.ts";
 import { userData, userPath } from "./paths.ts";
 import { OutputScreen } from "./screen.ts";
@@ -170,23 +171,6 @@ function newestRun(): string | undefined {
 /** `20260131-142233`: names of runs sort by time. */
 function timestamp(date: Date): string {
   return date.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
-}
-
-/**
- * Calls `first` at the first interrupt and `second` at the next one. A task runner may pass on the signal that the
- * terminal has sent to every process already: two within a moment are one.
- */
-function onInterrupt(first: () => void, second: () => void): void {
-  const MOMENT = 300;
-  let at: number | undefined;
-  const listen = () => {
-    if (at === undefined) {
-      at = performance.now();
-      first();
-    } else if (performance.now() - at > MOMENT) second();
-  };
-  Deno.addSignalListener("SIGINT", listen);
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", listen);
 }
 
 if (import.meta.main) await runCommand(() => main(Deno.args));

@@ -8,7 +8,9 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Lifecycle } from "./lifecycle.ts";
 
 const Alive = z.object({ status: z.literal("ok") }).openapi("Health");
-const Readiness = z.object({ status: z.enum(["starting", "ready", "draining"]) }).openapi("Readiness");
+const Readiness = z.object({ status: z.enum(["starting", "ready", "recovering", "draining"]) }).openapi(
+  "Readiness",
+);
 
 const healthRoute = createRoute({
   method: "get",
@@ -26,7 +28,7 @@ const readyRoute = createRoute({
   responses: {
     200: { description: "They should.", content: { "application/json": { schema: Readiness } } },
     503: {
-      description: "Generation is not up yet, or the server is going down.",
+      description: "Generation is not up, or the server is going down.",
       content: { "application/json": { schema: Readiness } },
     },
   },

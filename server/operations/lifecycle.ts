@@ -5,10 +5,13 @@
  * @module
  */
 
-/** Starting until generation is up; draining from the first signal to stop. */
-export type Phase = "starting" | "ready" | "draining";
+/**
+ * `starting` until generation is up, `recovering` while its device is being replaced, `draining` from the first signal
+ * to stop.
+ */
+export type Phase = "starting" | "ready" | "recovering" | "draining";
 
-/** The phase that the server is in. It only ever goes forward. */
+/** The phase that the server is in. */
 export class Lifecycle {
   readonly #draining = new AbortController();
   #phase: Phase = "starting";
@@ -16,7 +19,7 @@ export class Lifecycle {
   /** A server that is ready from the start. */
   static ready(): Lifecycle {
     const lifecycle = new Lifecycle();
-    lifecycle.setReady();
+    lifecycle.setUp(true);
     return lifecycle;
   }
 
@@ -29,9 +32,11 @@ export class Lifecycle {
     return this.#draining.signal;
   }
 
-  /** Everything is up. */
-  setReady(): void {
-    if (this.#phase === "starting") this.#phase = "ready";
+  /** Generation is up, or not any more. Means nothing once the server drains. */
+  setUp(isUp: boolean): void {
+    if (this.#phase === "draining") return;
+    if (isUp) this.#phase = "ready";
+    else if (this.#phase === "ready") this.#phase = "recovering";
   }
 
   /** From now on nothing new is begun. */

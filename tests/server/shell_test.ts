@@ -83,9 +83,12 @@ Deno.test("readyz says when requests should not be sent here, healthz does not c
     return [ready.status, (await ready.json()).status];
   };
   assertEquals(await look(), [503, "starting"]);
-  lifecycle.setReady();
+  lifecycle.setUp(true);
   assertEquals(await look(), [200, "ready"]);
+  lifecycle.setUp(false);
+  assertEquals(await look(), [503, "recovering"]);
   lifecycle.drain();
+  lifecycle.setUp(true);
   assertEquals(await look(), [503, "draining"]);
 });
 
