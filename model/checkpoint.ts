@@ -199,6 +199,26 @@ export async function latestCheckpoint(directory: string): Promise<Latest> {
   return { rejected };
 }
 
+/** What a checkpoint says of itself. */
+export interface CheckpointHead {
+  readonly path: string;
+  readonly step: number;
+  readonly config: ModelConfig;
+  /** When it was written. */
+  readonly savedAt: Date;
+}
+
+/**
+ * Reads what a checkpoint says of itself, without looking at its tensors: for lists.
+ *
+ * @throws {CheckpointError} when it is torn or not a checkpoint of this program.
+ */
+export async function readCheckpointHead(path: string): Promise<CheckpointHead> {
+  const { step, model } = await readRecord(path);
+  const { mtime } = await Deno.stat(join(path, "trainer.json"));
+  return { path, step, config: configOf(path, model), savedAt: mtime ?? new Date(0) };
+}
+
 /**
  * Opens one step folder and checks all of it.
  *

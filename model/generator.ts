@@ -12,6 +12,7 @@ import { type SampleShape, traceSample } from "./programs.ts";
 import { randomKey } from "./random_keys.ts";
 import type { ModeName } from "./run_options.ts";
 import type { Tuning } from "./tuning.ts";
+import { windowStart } from "./window.ts";
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
@@ -61,7 +62,7 @@ export class Generator {
   }
 
   /**
-   * Continues `prompt` by `count` tokens. A text longer than the model's context is seen through a sliding window.
+   * Continues `prompt` by `count` tokens. A text longer than the model's context is seen through a window that moves, see `window.ts`.
    *
    * @param onTokens Called with new tokens as they come.
    * @throws {RangeError} when the prompt is empty, does not fit with `count`, or has a token outside the vocabulary.
@@ -110,7 +111,7 @@ export class Generator {
         const position = next - 1;
         this.program.run({
           scalars: {
-            start: Math.max(0, next - window),
+            start: windowStart(position, window),
             position,
             temperature,
             topK: Math.min(topK, vocabulary),

@@ -1,0 +1,74 @@
+/**
+ * A checkpoint on a device, ready to answer requests: its weights, a cache, and the batcher that shares it out.
+ *
+ * @module
+ */
+import { loadTokenizer, type Tokenizer, type TokenizerName } from "../data/mod.ts";
+import type { GpuDevice } from "../runtime/mod.ts";
+import { Batcher, type BatcherLimits } from "./batcher.ts";
+import { type Checkpoint, readTensors } from "./checkpoint.ts";
+import { GPT2_VOCABULARY, type ModelConfig } from "./config.ts";
+import { Decoder, type DecoderOptions } from "./decoder.ts";
+import { joinParameters, layoutParameters } from "./params.ts";
+import { writeArenas } from "./session.ts";
+
+/** How a model is served. */
+export interface ServeOptions extends BatcherLimits, Omit<DecoderOptions, "slots"> {
+  /** Sequences that are continued at once, if there is room for their caches. */
+  readonly maxSlots: number;
+  /** Memory that caches may take, in bytes. */
+  readonly cacheBytes: number;
+}
+
+/** The tokenizer that a model was trained with. */
+export function tokenizerOf({ vocabulary }: ModelConfig): TokenizerName {
+  return vocabulary === GPT2_VOCABULARY ? "gpt2" : "bytes";
+}
+
+/** A model that answers. */
+export class ServedModel {
+  private constructor(
+    readonly checkpoint: Checkpoint,
+    readonly tokenizer: Tokenizer,
+    readonly decoder: Decoder,
+    readonly batcher: Batcher,
+  ) {}
+
+  /**
+   * Brings a checkpoint to a device, with the programs that a single request needs.
+   *
+   * @throws {CheckpointError} when its tensors cannot be read.
+   * @throws {LimitError} when the device has no room for it.
+   */
+  static async open(device: GpuDevice, checkpoint: Checkpoint, options: ServeOptions): Promise<ServedModel> {
+    const { config } = checkpoint;
+    const tokenizer = await loadTokenizer(tokenizerOf(config));
+    const states = device.createStates();
+    const slots = Decoder.fittingSlots(device, config, options.maxSlots, options.cacheBytes);
+    const decoder = new Decoder(device, states, config, { ...options, slots });
+    try {
+      const features = { filters: false, penalty: false, logprobs: false };
+      await decoder.load([
+        { kind: "step", sequences: 1, features },
+        { kind: "prefill", tokens: 1 },
+      ]);
+      const tensors = await readTensors(checkpoint, "model.safetensors");
+      const layout = layoutParameters(config);
+      writeArenas(states, layout, "params", joinParameters(layout, tensors));
+    } catch (problem) {
+      decoder.destroy();
+      throw problem;
+    }
+    return new ServedModel(checkpoint, tokenizer, decoder, new Batcher(decoder, tokenizer, options));
+  }
+
+  /** Bytes that weights, cache and programs take on the device. */
+  get deviceBytes(): number {
+    return this.decoder.deviceBytes;
+  }
+
+  /** Gives the device's memory back. Nothing may be under way. */
+  destroy(): void {
+    this.decoder.destroy();
+  }
+}
