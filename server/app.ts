@@ -2,7 +2,7 @@
  * The HTTP application: the shell around every request, and the routes of every part. It opens no port and starts
  * nothing, so tests call it with `app.request`.
  *
- * From the outside in: request id, log and metrics, security headers, origin rules, CORS, limits, draining; then the
+ * From the outside in: request id, log and metrics, security headers, form, origin rules, CORS, limits, draining; then the
  * guard of the part that the route belongs to, then the route.
  *
  * @module
@@ -21,6 +21,7 @@ import { originRules } from "./http/origin.ts";
 import { REQUEST_ID_HEADER, requestIds } from "./http/request_id.ts";
 import { securityHeaders } from "./http/security_headers.ts";
 import { watchRequests } from "./http/watch_requests.ts";
+import { wellFormed } from "./http/well_formed.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { Lifecycle } from "./operations/lifecycle.ts";
 import { Metrics, metricsRoutes } from "./operations/metrics.ts";
@@ -65,6 +66,7 @@ export function createApp(services: Services, options: AppOptions = {}): OpenAPI
   app.use(requestIds());
   app.use(watchRequests({ log, metrics: metrics.http, lifecycle, stallMs }));
   app.use(securityHeaders());
+  app.use(wellFormed());
   app.use(originRules({ loopbackOnly, allowed }));
   if (allowed.length > 0) {
     app.use(cors({ origin: [...allowed], exposeHeaders: [REQUEST_ID_HEADER, "Retry-After"], maxAge: 600 }));

@@ -34,7 +34,13 @@ export function listen(host: string, port: number): Listening {
   } catch (problem) {
     throw refusal(problem, host, port);
   }
-  const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
+  const shown = host === "0.0.0.0"
+    ? "127.0.0.1"
+    : host === "::"
+    ? "[::1]"
+    : host.includes(":")
+    ? `[${host}]`
+    : host;
   return {
     url: `http://${shown}:${server.addr.port}`,
     answerWith: (given) => handler.resolve(given),
@@ -46,7 +52,11 @@ export function listen(host: string, port: number): Listening {
 function refusal(problem: unknown, host: string, port: number): unknown {
   const { errors } = Deno;
   if (problem instanceof errors.AddrInUse) {
-    return new InputError(`--port ${port}`, "something listens there already", "take another one, or 0 for any");
+    return new InputError(
+      `--port ${port}`,
+      "something listens there already",
+      "take another one, or 0 for any",
+    );
   }
   if (problem instanceof errors.NotCapable) {
     const remedy = "take 127.0.0.1, ::1, 0.0.0.0 or ::, or add the address to --allow-net of the task";
@@ -57,7 +67,11 @@ function refusal(problem: unknown, host: string, port: number): unknown {
   }
   if (problem instanceof Error) {
     const why = problem.message.split("\n")[0];
-    return new InputError(`--host ${host}`, `it cannot be listened on (${why})`, "give an address of this machine");
+    return new InputError(
+      `--host ${host}`,
+      `it cannot be listened on (${why})`,
+      "give an address of this machine",
+    );
   }
   return problem;
 }

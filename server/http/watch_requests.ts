@@ -44,6 +44,14 @@ export function watchRequests(
       onEnd({ bytes: 0, aborted: false });
       return;
     }
+    if (headers.get("Content-Type")?.startsWith("application/json")) {
+      // All of it is there: sent in one piece, with its length.
+      const whole = await context.res.bytes();
+      onEnd({ bytes: whole.byteLength, aborted: false });
+      context.res = new Response(whole, { status, headers });
+      context.res.headers.set("Content-Length", String(whole.byteLength));
+      return;
+    }
     // Streams that clients follow have no end of their own; an answer that was asked for is sent to its end.
     const isFollowed = method === "GET" && headers.get("Content-Type")?.startsWith("text/event-stream");
     const endSignal = isFollowed ? lifecycle.drainSignal : undefined;

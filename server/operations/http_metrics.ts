@@ -5,9 +5,8 @@
  * @module
  */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { METHODS } from "../http/well_formed.ts";
 import { REQUEST_SECONDS } from "./buckets.ts";
-
-const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /** A request that has been answered. */
 export interface AnsweredRequest {
@@ -55,7 +54,7 @@ export class HttpMetrics {
   /** A request that came has been answered. */
   end({ method, route, status, seconds, bytes }: AnsweredRequest): void {
     this.#inFlight.dec();
-    const labels = { method: METHODS.has(method) ? method : "other", route, status: String(status) };
+    const labels = { method: METHODS.includes(method) ? method : "other", route, status: String(status) };
     this.#seconds.observe(labels, seconds);
     this.#bytes.inc({ route }, bytes);
   }

@@ -48,3 +48,41 @@ Deno.test("a request that comes before the application is ready waits for it", a
   assertEquals(await (await early).text(), "late");
   await port.close();
 });
+
+Deno.test("no address, method or header makes the server fail: never a 500", async () => {
+  const started = testApp();
+  await onPort(started, async (url) => {
+    const targets = [
+      "http://evil.example/healthz",
+      "*",
+      "//evil.example/x",
+      "/%zz",
+      "/%00",
+      "/v1/../healthz",
+      "/\\x",
+    ];
+    const hosts = [
+      "[",
+      "a b",
+      "",
+      "x:99999",
+      "x:port",
+      "\u00e9",
+      "x\r\nOrigin: \u00e9",
+      "x\r\nX-Request-Id: \u00e9",
+    ];
+    const requests = [
+      ...targets.map((target) => `${target} HTTP/1.1\r\nHost: x`),
+      ...hosts.map((host) => `/healthz HTTP/1.1\r\nHost: ${host}`),
+    ];
+    for (const method of ["GET", "POST", "TRACE", "CONNECT", "BREW"]) {
+      for (const request of requests) {
+        const body = "Content-Length: 2\r\nConnection: close\r\n\r\n{}";
+        const answer = await exchange(url, `${method} ${request}\r\n${body}`);
+        assertMatch(answer, /^(HTTP\/1\.1 [234]\d\d |$)/, `${method} ${request}`);
+      }
+    }
+    await isAlive(url);
+  });
+  assertEquals(started.lines.filter(({ level }) => level === "error"), []);
+});
