@@ -7,7 +7,7 @@
  *   decode    the newest token of each sequence -> its row of the cache, and the logits of the token after it
  *   draw      logits -> the next token, which the next decode step reads; nothing crosses to the host in between
  *
- * States: `keys_0`, `values_0`, … of each layer, f32 [slots · heads · context, D]; `token`, i32 [slots]; `logits_S`, f32
+ * Parameters are in the layout of `serving_layout.ts`. States: `keys_0`, `values_0`, … of each layer, f32 [slots · heads · context, D]; `token`, i32 [slots]; `logits_S`, f32
  * [S, padded vocabulary] for steps of S sequences. A row's numbers do not depend on the other rows, nor on how many there
  * are: the same request gives the same text, alone or beside others.
  *
@@ -25,8 +25,9 @@ import {
 } from "../compiler/mod.ts";
 import { headWidth, type ModelConfig, paddedVocabulary } from "./config.ts";
 import { hidden, logits, type Parameters } from "./gpt2.ts";
-import { layoutParameters, type ParameterLayout, unpack } from "./params.ts";
+import { layoutParameters, type ParameterLayout } from "./params.ts";
 import { arenaInputs, arenas, donatesThemselves } from "./programs.ts";
+import { unpackServing } from "./serving_layout.ts";
 
 /** Sizes of a cache. */
 export interface CacheShape {
@@ -187,5 +188,5 @@ export function traceDecode(
 }
 
 function parametersOf(layout: ParameterLayout, inputs: Readonly<Record<string, Tensor>>): Parameters {
-  return unpack(layout, arenaInputs(layout, "params", inputs));
+  return unpackServing(layout, arenaInputs(layout, "params", inputs));
 }

@@ -123,6 +123,19 @@ export class Decoder {
     return [...this.#programs.values()].reduce((sum, { bytes }) => sum + bytes, this.states.bytes);
   }
 
+  /** What requests are likely to ask for, sooner or later; the smallest first. */
+  get likelyNeeds(): ProgramNeed[] {
+    const prefills = this.#pieces.map((tokens) => ({ kind: "prefill", tokens } as const));
+    const steps = [false, true].flatMap((filters) =>
+      this.#sizes.map((sequences) => ({
+        kind: "step",
+        sequences,
+        features: { filters, penalty: false, logprobs: false },
+      } as const))
+    );
+    return [...prefills, ...steps];
+  }
+
   /** Programs of `needs` that have to be loaded before they can run. */
   missing(needs: readonly ProgramNeed[]): ProgramNeed[] {
     return needs.filter((need) => this.#names(need).some((name) => !this.#programs.has(name)));

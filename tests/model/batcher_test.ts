@@ -4,15 +4,17 @@ import { byteTokenizer } from "../../data/byte_tokenizer.ts";
 import type { GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { Generator } from "../../model/generator.ts";
 import { runPipeline } from "../../model/pipeline.ts";
+import { layoutParameters } from "../../model/params.ts";
+import { writeArenas } from "../../model/session.ts";
 import { withDevice } from "../runtime/support.ts";
 import {
   answerAlone,
   LIVELY,
   livelyBatcher,
+  livelyWeights,
   PLAIN,
   textOf,
   tokensOf,
-  writeLivelyWeights,
 } from "./lively_model.ts";
 import { seededUniform } from "./seeded.ts";
 
@@ -34,7 +36,7 @@ Deno.test("greedy tokens from the cache are those from the whole window, past th
       const tokens = byteTokenizer().encode(prompt);
       const capacity = tokens.length + maxTokens;
       const generator = await Generator.load(device, states, LIVELY, { capacity, mode: "fused" });
-      writeLivelyWeights(states, LIVELY);
+      writeArenas(states, layoutParameters(LIVELY), "params", livelyWeights(LIVELY));
       const expected = await generator.generate([...tokens], maxTokens, {
         temperature: 0,
         topK: 256,

@@ -10,8 +10,9 @@ import { Decoder } from "../../model/decoder.ts";
 import type { GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { layoutParameters } from "../../model/params.ts";
 import { runPipeline } from "../../model/pipeline.ts";
+import { toServingLayout } from "../../model/serving_layout.ts";
 import { writeArenas } from "../../model/session.ts";
-import type { GpuDevice, StateStore } from "../../runtime/mod.ts";
+import type { GpuDevice } from "../../runtime/mod.ts";
 import { seededUniform } from "./seeded.ts";
 
 /** Two layers over bytes. */
@@ -20,8 +21,8 @@ export const LIVELY: ModelConfig = { layers: 2, width: 32, heads: 2, context: 32
 /** Words weigh little against their places, so that the model does not say the same word for ever. */
 const DEVIATIONS: Readonly<Record<string, number>> = { "wte.weight": 0.3, "wpe.weight": 1 };
 
-/** Writes seeded weights into states that programs have made. */
-export function writeLivelyWeights(states: StateStore, config: ModelConfig, seed = 3): void {
+/** Seeded weights, flat, in the layout of training. */
+export function livelyWeights(config: ModelConfig, seed = 3): Float32Array {
   const layout = layoutParameters(config);
   const flat = new Float32Array(layout.size);
   const uniform = seededUniform(seed);
@@ -31,7 +32,7 @@ export function writeLivelyWeights(states: StateStore, config: ModelConfig, seed
     const mean = /ln_.*weight$/.test(name) ? 1 : 0;
     for (let i = 0; i < count; i++) flat[offset + i] = mean + deviation * (2 * uniform() - 1);
   }
-  writeArenas(states, layout, "params", flat);
+  return flat;
 }
 
 /** A request that asks for nothing special. */
@@ -56,7 +57,8 @@ export async function livelyBatcher(
   const decoder = new Decoder(device, states, config, { slots });
   const features = { filters: false, penalty: false, logprobs: false };
   await decoder.load([{ kind: "step", sequences: 1, features }]);
-  writeLivelyWeights(states, config);
+  const layout = layoutParameters(config);
+  writeArenas(states, layout, "params", toServingLayout(layout, livelyWeights(config)));
   return new Batcher(decoder, byteTokenizer(), limits);
 }
 
