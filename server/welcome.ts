@@ -12,6 +12,8 @@ const NAMED = 5;
 export interface WelcomeFacts {
   /** Where the server listens, such as `http://127.0.0.1:8000`. */
   readonly url: string;
+  /** What generation runs on. */
+  readonly adapter: string;
   /** Newest first. */
   readonly models: readonly { readonly id: string; readonly step: number }[];
   /** Jobs that go on or wait. */
@@ -19,10 +21,11 @@ export interface WelcomeFacts {
 }
 
 /** What a user sees once the server listens. */
-export function welcome({ url, models, jobs }: WelcomeFacts, options: ServeOptions): string {
+export function welcome({ url, adapter, models, jobs }: WelcomeFacts, options: ServeOptions): string {
   const { tokens, isLocal, runs } = options;
   const rows = [
     ["pages", `${url}/ (dashboard), ${url}/reference (API)`],
+    ["adapter", adapter],
     ["models", modelsText(models, url, runs)],
     ...(jobs > 0 ? [["jobs", `${jobs} running or waiting`]] : []),
     [
@@ -32,7 +35,9 @@ export function welcome({ url, models, jobs }: WelcomeFacts, options: ServeOptio
         : "open, to this machine only",
     ],
   ];
-  if (!isLocal) rows.push(["", "tokens and texts are sent as they are: put a proxy with TLS before the server"]);
+  if (!isLocal) {
+    rows.push(["", "tokens and texts are sent as they are: put a proxy with TLS before the server"]);
+  }
   const lines = rows.map(([name, text]) => `  ${name.padEnd(8)}${text}`);
   return [`Sinter listens at ${url} (Ctrl-C to stop)`, ...lines].join("\n");
 }
