@@ -116,12 +116,39 @@ export interface EventQuery {
   readonly kinds?: readonly string[];
 }
 
+/** What may be asked of the list of jobs. */
+export interface JobQuery {
+  /** Only jobs that were made before the one of this id. */
+  readonly after?: string;
+  /** At most this many. */
+  readonly limit?: number;
+  /** Only jobs in these states. */
+  readonly states?: readonly JobState[];
+}
+
+/** Figures of one training step. Those that are no finite number are null: gradients that overflowed. */
+export interface StepMetrics {
+  /** Counted from 1. */
+  readonly step: number;
+  readonly loss: number | null;
+  readonly learningRate: number | null;
+  readonly gradNorm: number | null;
+  readonly tokensPerSecond: number | null;
+  readonly ms: number | null;
+  /** Where the precision needs one. */
+  readonly lossScale?: number;
+  /** Of the validation that followed the step. */
+  readonly validationLoss?: number;
+}
+
 /** Training jobs, one at a time on the device. Methods on a job throw `ApiError` 404 when there is none and 409 when its state does not allow them. */
 export interface TrainingService {
   /** Queues a job. `config` has been checked. */
   create(config: Readonly<Record<string, unknown>>): Promise<Job>;
   /** Newest first. */
-  list(): readonly Job[];
+  list(query?: JobQuery): readonly Job[];
+  /** How many jobs there are in each state. */
+  counts(): Readonly<Record<JobState, number>>;
   get(id: string): Job;
   /** Saves a checkpoint and gives the device up, until {@link resume}. Resolves when that is done. */
   pause(id: string): Promise<Job>;
@@ -137,6 +164,11 @@ export interface TrainingService {
   events(id: string, query: EventQuery): readonly JobEvent[];
   /** Past events after `after`, then live ones until the job has ended or the signal aborts; none is missed or repeated. */
   follow(id: string, after: number, signal: AbortSignal): AsyncIterable<JobEvent>;
+  /** Figures of the steps after `after`, oldest first. A step that was computed again has its newest figures. */
+  metrics(
+    id: string,
+    query: { readonly after?: number; readonly limit?: number },
+  ): readonly StepMetrics[];
   checkpoints(id: string): Promise<readonly JobCheckpoint[]>;
   /** Path of a checkpoint's file, which is known to lie inside the job's directory. */
   checkpointFile(id: string, step: number, name: string): Promise<string>;

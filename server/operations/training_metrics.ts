@@ -44,8 +44,8 @@ export class TrainingMetrics {
       labelNames: ["state"],
       registers,
       collect() {
-        for (const state of STATES) this.set({ state }, 0);
-        for (const { state } of service.list()) this.inc({ state });
+        const counts = service.counts();
+        for (const state of STATES) this.set({ state }, counts[state]);
       },
     });
     for (const [name, help, field] of FIGURES) {
@@ -79,5 +79,5 @@ export class TrainingMetrics {
 }
 
 function running(service: TrainingService): Job | undefined {
-  return service.list().find(({ state }) => state === "running");
+  return service.list({ states: ["running"], limit: 1 })[0];
 }

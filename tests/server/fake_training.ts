@@ -9,7 +9,9 @@ import type {
   Job,
   JobCheckpoint,
   JobEvent,
+  JobQuery,
   JobState,
+  StepMetrics,
   TrainingService,
 } from "../../server/services.ts";
 
@@ -38,9 +40,21 @@ export class FakeTraining implements TrainingService {
     return Promise.resolve(this.get(id));
   }
 
-  list(): readonly Job[] {
+  list({ states, limit }: JobQuery = {}): readonly Job[] {
     if (this.broken) throw this.broken;
-    return [...this.#entries.values()].map(({ job }) => job).reverse();
+    const jobs = [...this.#entries.values()].map(({ job }) => job).reverse();
+    return jobs.filter(({ state }) => !states || states.includes(state)).slice(0, limit);
+  }
+
+  counts(): Record<JobState, number> {
+    const counts = { queued: 0, running: 0, paused: 0, finished: 0, failed: 0, cancelled: 0 };
+    for (const { state } of this.list()) counts[state]++;
+    return counts;
+  }
+
+  metrics(id: string, { after = 0, limit }: { after?: number; limit?: number }): readonly StepMetrics[] {
+    return this.events(id, { kinds: ["step"] }).map(({ data }) => data as unknown as StepMetrics)
+      .filter(({ step }) => step > after).slice(0, limit);
   }
 
   get(id: string): Job {
