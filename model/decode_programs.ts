@@ -27,12 +27,15 @@ import { headWidth, type ModelConfig, paddedVocabulary } from "./config.ts";
 import { hidden, logits, type Parameters } from "./gpt2.ts";
 import { layoutParameters, type ParameterLayout } from "./params.ts";
 import { arenaInputs, arenas, donatesThemselves } from "./programs.ts";
+import type { Precision } from "./precision.ts";
 import { unpackServing } from "./serving_layout.ts";
 
-/** Sizes of a cache. */
+/** Sizes of a cache, and what the parameters are kept in. */
 export interface CacheShape {
   /** Sequences that it has room for. */
   readonly slots: number;
+  /** Dtype of the parameters in memory; f32 by default. Everything is computed in f32 whatever it is. */
+  readonly dtype?: Precision;
 }
 
 /** Sizes of a step. */
@@ -134,7 +137,7 @@ export function tracePrefill(
       return cache.outputs;
     },
     {
-      ...arenas(layout, "params"),
+      ...arenas(layout, "params", shape.dtype),
       ...cacheInputs(config, { slots }),
       tokens: { shape: [1, P], dtype: "i32", role: "batch" },
       slot: scalar("i32"),
@@ -176,7 +179,7 @@ export function traceDecode(
       return { ...cache.outputs, [out]: logits(params, x) };
     },
     {
-      ...arenas(layout, "params"),
+      ...arenas(layout, "params", shape.dtype),
       ...cacheInputs(config, { slots }),
       token: { shape: [slots], dtype: "i32", role: "state" },
       [out]: { shape: [S, paddedVocabulary(config)], dtype: "f32", role: "state" },

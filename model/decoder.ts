@@ -11,6 +11,7 @@ import { type ModelConfig, paddedVocabulary } from "./config.ts";
 import { cacheElements, cacheNames, traceDecode, tracePrefill } from "./decode_programs.ts";
 import { type DrawFeatures, DRAWN_STATES, type DrawnStates, RING_TICKS, traceDraw } from "./draw_program.ts";
 import type { Sampling } from "./generation.ts";
+import type { Precision } from "./precision.ts";
 import type { ModeName } from "./run_options.ts";
 import type { Tuning } from "./tuning.ts";
 
@@ -66,6 +67,8 @@ export interface DecoderOptions {
   /** Sequences that it has room for. */
   readonly slots: number;
   readonly mode?: ModeName;
+  /** Dtype of the parameters in memory; f32 by default. */
+  readonly dtype?: Precision;
   /** Which schedules the kernels get; the templates' own by default. */
   readonly tuning?: Tuning;
   /** Told of every program that is compiled. */
@@ -175,9 +178,11 @@ export class Decoder {
   }
 
   #trace(need: ProgramNeed, name: string): Graph {
-    const { config, slots } = this;
-    if (need.kind === "prefill") return tracePrefill(config, { slots, tokens: this.#pieceSize(need.tokens) });
-    const shape = { slots, sequences: this.#stepSize(need.sequences) };
+    const { config, slots, options: { dtype } } = this;
+    if (need.kind === "prefill") {
+      return tracePrefill(config, { slots, dtype, tokens: this.#pieceSize(need.tokens) });
+    }
+    const shape = { slots, dtype, sequences: this.#stepSize(need.sequences) };
     return name.startsWith("decode") ? traceDecode(config, shape) : traceDraw(config, shape, need.features);
   }
 

@@ -68,7 +68,7 @@ export class Generator {
    * @throws {RangeError} when the prompt is empty, does not fit with `count`, or has a token outside the vocabulary.
    */
   async generate(
-    prompt: readonly number[] | Int32Array,
+    prompt: readonly number[] | Int32Array | Uint16Array,
     count: number,
     { temperature, topK, seed }: SamplingOptions,
     onTokens: (tokens: Int32Array) => void = () => {},
@@ -86,7 +86,7 @@ export class Generator {
 
   /** As {@link generate}, for a pipeline that has other work as well. */
   *submissions(
-    prompt: readonly number[] | Int32Array,
+    prompt: readonly number[] | Int32Array | Uint16Array,
     count: number,
     { temperature, topK, seed }: SamplingOptions,
     onTokens: (tokens: Int32Array) => void,

@@ -6,6 +6,7 @@
  */
 import {
   constant,
+  type DType,
   grad,
   type Graph,
   type InputSpec,
@@ -47,13 +48,17 @@ const scalar = (dtype: "f32" | "i32" | "u32") => ({ shape: [], dtype, role: "sca
 const NUMBER = { shape: [], dtype: "f32", role: "state" } as const;
 
 /** Specifications of the arenas that hold `kind`, by state name. */
-export function arenas(layout: ParameterLayout, kind: string): Record<string, InputSpec> {
+export function arenas(
+  layout: ParameterLayout,
+  kind: string,
+  dtype: DType = "f32",
+): Record<string, InputSpec> {
   const names = arenaNames(layout, kind);
   return Object.fromEntries(
     layout.arenas.map((
       { start, end },
       i,
-    ) => [names[i], { shape: [end - start], dtype: "f32", role: "state" }]),
+    ) => [names[i], { shape: [end - start], dtype, role: "state" }]),
   );
 }
 

@@ -10,8 +10,7 @@ import { type Checkpoint, readTensors } from "./checkpoint.ts";
 import { GPT2_VOCABULARY, type ModelConfig } from "./config.ts";
 import { Decoder, type DecoderOptions } from "./decoder.ts";
 import { joinParameters, layoutParameters } from "./params.ts";
-import { toServingLayout } from "./serving_layout.ts";
-import { writeArenas } from "./session.ts";
+import { writeServing } from "./serving_layout.ts";
 
 /** How a model is served. */
 export interface ServeOptions extends BatcherLimits, Omit<DecoderOptions, "slots"> {
@@ -55,7 +54,7 @@ export class ServedModel {
       ]);
       const tensors = await readTensors(checkpoint, "model.safetensors");
       const layout = layoutParameters(config);
-      writeArenas(states, layout, "params", toServingLayout(layout, joinParameters(layout, tensors)));
+      writeServing(states, layout, joinParameters(layout, tensors), options.dtype);
     } catch (problem) {
       decoder.destroy();
       throw problem;

@@ -130,10 +130,7 @@ export class GenerationHost {
       for (;;) {
         await this.#loadQueued();
         if (![...this.#loaded.values()].some(({ served }) => served.batcher.isBusy)) {
-          this.#report();
-          this.#wake = Promise.withResolvers();
-          if (this.#queue.length === 0) await Promise.race([this.#wake.promise, this.device.failure]);
-          this.device.throwIfFailed();
+          await this.#rest();
           continue;
         }
         await runPipeline(this.#submissions());
@@ -146,6 +143,18 @@ export class GenerationHost {
       this.#flush();
       this.post({ kind: "lost", message });
     }
+  }
+
+  /** Loads a program that will be wanted, or waits until there is something to do. */
+  async #rest(): Promise<void> {
+    this.#report();
+    for (const { served: { decoder } } of this.#loaded.values()) {
+      const [missing] = decoder.missing(decoder.likelyNeeds);
+      if (missing) return await decoder.load([missing]);
+    }
+    this.#wake = Promise.withResolvers();
+    if (this.#queue.length === 0) await Promise.race([this.#wake.promise, this.device.failure]);
+    this.device.throwIfFailed();
   }
 
   /** The submissions of all models in turn, until none has any, or a model has to be loaded. */

@@ -10,8 +10,8 @@ import { Decoder } from "../../model/decoder.ts";
 import type { GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { layoutParameters } from "../../model/params.ts";
 import { runPipeline } from "../../model/pipeline.ts";
-import { toServingLayout } from "../../model/serving_layout.ts";
-import { writeArenas } from "../../model/session.ts";
+import type { Precision } from "../../model/precision.ts";
+import { writeServing } from "../../model/serving_layout.ts";
 import type { GpuDevice } from "../../runtime/mod.ts";
 import { seededUniform } from "./seeded.ts";
 
@@ -47,18 +47,18 @@ export const PLAIN: GenerationRequest = {
 /** A batcher of the lively model. */
 export async function livelyBatcher(
   device: GpuDevice,
-  { slots = 4, config = LIVELY, limits = { maxWaiting: 100, maxPromptTokens: 500 } }: {
+  { slots = 4, config = LIVELY, dtype, limits = { maxWaiting: 100, maxPromptTokens: 500 } }: {
     readonly slots?: number;
     readonly config?: ModelConfig;
+    readonly dtype?: Precision;
     readonly limits?: BatcherLimits;
   } = {},
 ): Promise<Batcher> {
   const states = device.createStates();
-  const decoder = new Decoder(device, states, config, { slots });
+  const decoder = new Decoder(device, states, config, { slots, dtype });
   const features = { filters: false, penalty: false, logprobs: false };
   await decoder.load([{ kind: "step", sequences: 1, features }]);
-  const layout = layoutParameters(config);
-  writeArenas(states, layout, "params", toServingLayout(layout, livelyWeights(config)));
+  writeServing(states, layoutParameters(config), livelyWeights(config), dtype);
   return new Batcher(decoder, byteTokenizer(), limits);
 }
 
