@@ -7,7 +7,7 @@
  */
 export { BASELINE, type Capabilities, LAVAPIPE } from "./capabilities.ts";
 export { type Compilation, compileGraph, type CompileOptions, compileStages } from "./compile.ts";
-export { decompose } from "./decompose.ts";
+export { decompose, type Keep } from "./decompose.ts";
 export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat, isHalf } from "./dtype.ts";
 export { GraphError, InternalError, LimitError, MemoryBudgetError, ShapeError } from "./errors.ts";

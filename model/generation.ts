@@ -56,6 +56,7 @@ export interface GenerationRequest {
 
 /** A token and how likely it was, as natural logarithm. */
 export interface TokenLogprob {
+  /** The token, a number below the size of the vocabulary. */
   readonly token: number;
   /** The token's bytes as text; bytes that are no whole character show as U+FFFD. */
   readonly text: string;

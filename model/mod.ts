@@ -40,7 +40,14 @@ export {
   type TokenLogprob,
 } from "./generation.ts";
 export { logitsAt, loss, type Parameters } from "./gpt2.ts";
-export type { StepEvent, TrainerCommand, TrainerEvent } from "./messages.ts";
+export type {
+  FailureReason,
+  ReplyEvent,
+  StepEvent,
+  TrainerAsk,
+  TrainerCommand,
+  TrainerEvent,
+} from "./messages.ts";
 export {
   type Arena,
   type Initializer,

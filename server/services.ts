@@ -14,7 +14,9 @@ export interface ServedModel {
   readonly created: number;
   /** Training steps of the checkpoint. */
   readonly step: number;
+  /** Its sizes. */
   readonly config: ModelConfig;
+  /** Name of the tokenizer that it was trained with. */
   readonly tokenizer: string;
   /** True while its weights are on the device. */
   readonly isLoaded: boolean;
@@ -30,8 +32,9 @@ export interface GenerationLoad {
   readonly waiting: number;
   /** Requests that may wait; past it a request is refused. */
   readonly maxWaiting: number;
-  /** Prompt tokens and drawn tokens since the start. */
+  /** Tokens of prompts since the start. */
   readonly promptTokens: number;
+  /** Tokens that were drawn since the start. */
   readonly completionTokens: number;
   /** Bytes that models and their caches take on the device. */
   readonly deviceBytes: number;
@@ -54,6 +57,7 @@ export interface GenerationService {
     request: GenerationRequest,
     signal: AbortSignal,
   ): AsyncIterable<GenerationEvent>;
+  /** How busy it is now. */
   load(): GenerationLoad;
 }
 
@@ -64,23 +68,29 @@ export type JobState = "queued" | "running" | "paused" | "finished" | "failed" |
 export interface Job {
   /** Also the name of the run's directory and of the model that it trains. */
   readonly id: string;
+  /** Where it stands. */
   readonly state: JobState;
   /** Place in the queue, counted from 1; only while it is queued. */
   readonly position?: number;
   /** ISO 8601. */
   readonly createdAt: string;
+  /** When it first had the device. */
   readonly startedAt?: string;
+  /** When it finished, failed or was cancelled. */
   readonly endedAt?: string;
   /** What was asked for. */
   readonly config: Readonly<Record<string, unknown>>;
   /** What it became: every number of the run; there once the job has started. */
   readonly plan?: Readonly<Record<string, unknown>>;
-  /** Steps that are done, and steps in all. */
+  /** Steps that are done. */
   readonly step: number;
+  /** Steps in all. */
   readonly steps?: number;
-  /** Figures of the newest step. */
+  /** Of the newest step, in nats. */
   readonly loss?: number;
+  /** The newest one, in nats. */
   readonly validationLoss?: number;
+  /** Of the newest step. */
   readonly tokensPerSecond?: number;
   /** Why it failed. */
   readonly error?: string;
@@ -88,6 +98,7 @@ export interface Job {
 
 /** Something that happened to a job. Ids grow by one from 1 and are never used again, also across restarts. */
 export interface JobEvent {
+  /** Larger than those of the events before it. */
   readonly id: number;
   /** ISO 8601. */
   readonly time: string;
@@ -99,10 +110,13 @@ export interface JobEvent {
 
 /** A checkpoint of a job. */
 export interface JobCheckpoint {
+  /** Steps that were done. */
   readonly step: number;
   /** ISO 8601. */
   readonly savedAt: string;
+  /** Of all files together. */
   readonly bytes: number;
+  /** What it consists of. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
 }
 
@@ -130,10 +144,15 @@ export interface JobQuery {
 export interface StepMetrics {
   /** Counted from 1. */
   readonly step: number;
+  /** Mean cross-entropy of the batch, in nats. */
   readonly loss: number | null;
+  /** Of the step. */
   readonly learningRate: number | null;
+  /** Global norm of the gradients before clipping. */
   readonly gradNorm: number | null;
+  /** Tokens trained on per second. */
   readonly tokensPerSecond: number | null;
+  /** Time of the step. */
   readonly ms: number | null;
   /** Where the precision needs one. */
   readonly lossScale?: number;
@@ -149,6 +168,7 @@ export interface TrainingService {
   list(query?: JobQuery): readonly Job[];
   /** How many jobs there are in each state. */
   counts(): Readonly<Record<JobState, number>>;
+  /** The job of that id. */
   get(id: string): Job;
   /** Saves a checkpoint and gives the device up, until {@link resume}. Resolves when that is done. */
   pause(id: string): Promise<Job>;
@@ -169,6 +189,7 @@ export interface TrainingService {
     id: string,
     query: { readonly after?: number; readonly limit?: number },
   ): readonly StepMetrics[];
+  /** Checkpoints on the disk, newest first. */
   checkpoints(id: string): Promise<readonly JobCheckpoint[]>;
   /** Path of a checkpoint's file, which is known to lie inside the job's directory. */
   checkpointFile(id: string, step: number, name: string): Promise<string>;
@@ -176,11 +197,17 @@ export interface TrainingService {
 
 /** A compiled program, in short. */
 export interface ProgramSummary {
+  /** Tells programs apart. */
   readonly hash: string;
+  /** What it computes, such as `train`. */
   readonly name: string;
+  /** Kernels that were made for it. */
   readonly kernels: number;
+  /** Launches of kernels in one run. */
   readonly dispatches: number;
+  /** Device memory that it plans for. */
   readonly peakBytes: number;
+  /** Time that compiling took. */
   readonly compileMs: number;
   /** Who uses it: a job, or a model that is served. */
   readonly usedBy: readonly string[];
@@ -188,6 +215,7 @@ export interface ProgramSummary {
 
 /** The compiler's programs, every stage of them. */
 export interface ProgramService {
+  /** Every program that is known. */
   list(): Promise<readonly ProgramSummary[]>;
   /** A program with its stages; undefined when there is none. */
   get(hash: string): Promise<Readonly<Record<string, unknown>> | undefined>;
@@ -195,7 +223,10 @@ export interface ProgramService {
 
 /** Everything that routes may use. */
 export interface Services {
+  /** Text. */
   readonly generation: GenerationService;
+  /** Jobs. */
   readonly training: TrainingService;
+  /** Programs. */
   readonly programs: ProgramService;
 }

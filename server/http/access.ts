@@ -28,7 +28,11 @@ export interface Tokens {
 export class Access {
   readonly #hashes: Readonly<Record<Role, Uint8Array>> | undefined;
 
-  /** @param tokens Left out: everything is open. */
+  /**
+   * Keeps the tokens' hashes.
+   *
+   * @param tokens Left out: everything is open.
+   */
   constructor(tokens?: Tokens) {
     this.#hashes = tokens && { generation: hash(tokens.generation), admin: hash(tokens.admin) };
   }
@@ -47,7 +51,11 @@ export class Access {
     return isAdmin ? "admin" : isGeneration ? "generation" : undefined;
   }
 
-  /** Lets a request pass whose token is good for `role`; otherwise 401 or 403. */
+  /**
+   * Lets a request pass whose token is good for `role`; otherwise 401 or 403.
+   *
+   * @internal its type is the framework's
+   */
   guard(role: Role): MiddlewareHandler {
     return async (context, next) => {
       if (!this.isOpen) this.#demand(role, context);

@@ -15,9 +15,12 @@ export interface ApiErrorDetails {
 
 /** A request that cannot be answered, with the HTTP status that says so. */
 export class ApiError extends Error {
+  /** Name of the class. */
   override readonly name = "ApiError";
 
   /**
+   * Makes a refusal.
+   *
    * @param status HTTP status, 4xx or 5xx.
    * @param code A short name for programs, such as `unknown_model`.
    * @param message One line that names the input and the remedy.

@@ -14,6 +14,7 @@ export interface RequestLimits {
   readonly urlLength: number;
   /** Characters of all headers together, names and values. */
   readonly headerLength: number;
+  /** Bytes of the body. */
   readonly bodyBytes: number;
   /** Milliseconds from a request's headers to the end of its body. */
   readonly bodyMs: number;

@@ -16,10 +16,13 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 /** One answered request. */
 export interface RequestRecord {
+  /** The request's id. */
   readonly id: string;
+  /** HTTP method. */
   readonly method: string;
   /** Without the query, which may hold what should not be kept. */
   readonly path: string;
+  /** HTTP status. */
   readonly status: number;
   /** Milliseconds until the last byte was handed over. */
   readonly ms: number;
@@ -31,7 +34,11 @@ export interface RequestRecord {
 
 /** Writes lines to standard error, or wherever `write` sends them. */
 export class Log {
-  /** @param write Takes a line without its end. */
+  /**
+   * Opens a log.
+   *
+   * @param write Takes a line without its end.
+   */
   constructor(readonly format: LogFormat, private readonly write: (line: string) => void = console.error) {}
 
   /** Something that happened, in a few words, with its facts. */

@@ -18,6 +18,7 @@ export class GenerationMetrics {
   readonly #firstToken: Histogram;
   readonly #perToken: Histogram;
 
+  /** Registers the metrics. */
   constructor(registry: Registry, service: GenerationService) {
     const registers = [registry];
     this.#requests = new Counter({

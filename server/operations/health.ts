@@ -15,7 +15,7 @@ const Readiness = z.object({ status: z.enum(["starting", "ready", "recovering", 
 const healthRoute = createRoute({
   method: "get",
   path: "/healthz",
-  tags: ["Operations"],
+  tags: ["operations"],
   summary: "Whether the process answers",
   responses: { 200: { description: "It does.", content: { "application/json": { schema: Alive } } } },
 });
@@ -23,7 +23,7 @@ const healthRoute = createRoute({
 const readyRoute = createRoute({
   method: "get",
   path: "/readyz",
-  tags: ["Operations"],
+  tags: ["operations"],
   summary: "Whether requests should be sent here",
   responses: {
     200: { description: "They should.", content: { "application/json": { schema: Readiness } } },

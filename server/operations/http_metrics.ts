@@ -10,11 +10,15 @@ import { REQUEST_SECONDS } from "./buckets.ts";
 
 /** A request that has been answered. */
 export interface AnsweredRequest {
+  /** HTTP method. */
   readonly method: string;
   /** The pattern of its route, such as `/v1/training/jobs/:id`. */
   readonly route: string;
+  /** HTTP status. */
   readonly status: number;
+  /** From its arrival to the last byte of its response. */
   readonly seconds: number;
+  /** Of the response's body. */
   readonly bytes: number;
 }
 
@@ -24,6 +28,7 @@ export class HttpMetrics {
   readonly #bytes: Counter<"route">;
   readonly #inFlight: Gauge;
 
+  /** Registers the metrics. */
   constructor(registry: Registry) {
     const registers = [registry];
     this.#seconds = new Histogram({

@@ -23,6 +23,7 @@ export class Lifecycle {
     return lifecycle;
   }
 
+  /** Where the server stands. */
   get phase(): Phase {
     return this.#phase;
   }

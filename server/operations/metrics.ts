@@ -23,7 +23,11 @@ export class Metrics {
   /** Jobs; wants to be told their events. */
   readonly training: TrainingMetrics;
 
-  /** @param services What is measured; asked only while metrics are read. */
+  /**
+   * Registers every metric.
+   *
+   * @param services What is measured; asked only while metrics are read.
+   */
   constructor(services: Pick<Services, "generation" | "training">) {
     this.generation = new GenerationMetrics(this.#registry, services.generation);
     const training = this.training = new TrainingMetrics(this.#registry, services.training);
@@ -64,7 +68,7 @@ export class Metrics {
 const metricsRoute = createRoute({
   method: "get",
   path: "/metrics",
-  tags: ["Operations"],
+  tags: ["operations"],
   summary: "Figures for Prometheus",
   description: "In Prometheus' text format, version 0.0.4.",
   responses: { 200: { description: "The figures.", content: { "text/plain": { schema: z.string() } } } },

@@ -16,6 +16,7 @@ export class ThreadDelay {
   #timer: ReturnType<typeof setInterval> | undefined;
   #longest = 0;
 
+  /** Registers the metrics. */
   constructor(registry: Registry) {
     const registers = [registry];
     this.#delays = new Histogram({

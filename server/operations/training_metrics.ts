@@ -25,6 +25,7 @@ export class TrainingMetrics {
   /** Device memory that the running job's programs plan for. */
   #deviceBytes = 0;
 
+  /** Registers the metrics. */
   constructor(registry: Registry, private readonly service: TrainingService) {
     const registers = [registry];
     this.#stepSeconds = new Histogram({
