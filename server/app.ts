@@ -28,6 +28,7 @@ import { Metrics, metricsRoutes } from "./operations/metrics.ts";
 import { type OpenApiDocument, openApiDocument, type Part } from "./reference/document.ts";
 import { referenceRoutes } from "./reference/routes.ts";
 import type { Services } from "./services.ts";
+import { trainingRoutes } from "./training/routes.ts";
 
 /** How the application behaves; everything has a default that suits tests. */
 export interface AppOptions {
@@ -37,20 +38,30 @@ export interface AppOptions {
   readonly loopbackOnly?: boolean;
   /** Foreign origins whose pages may call. */
   readonly cors?: readonly string[];
+  /** Bounds on requests, where they differ from the usual ones. */
   readonly limits?: Partial<RequestLimits>;
   /** Milliseconds that a reader may leave a chunk of its response untouched. */
   readonly stallMs?: number;
   /** Left out: nothing is logged. */
   readonly log?: Log;
+  /** Left out: metrics that nobody else feeds. */
   readonly metrics?: Metrics;
+  /** Left out: ready from the start. */
   readonly lifecycle?: Lifecycle;
 }
+
+/**
+ * The application: `fetch` answers a request.
+ *
+ * @internal its type is the framework's
+ */
+export type Application = OpenAPIHono<ShellEnv>;
 
 /** How long a reader may stall: what a phone needs to change its network. */
 const STALL_MS = 30_000;
 
 /** Puts the application together. */
-export function createApp(services: Services, options: AppOptions = {}): OpenAPIHono<ShellEnv> {
+export function createApp(services: Services, options: AppOptions = {}): Application {
   const {
     access = new Access(),
     loopbackOnly = false,
@@ -85,6 +96,7 @@ export function createApp(services: Services, options: AppOptions = {}): OpenAPI
   const parts: Part[] = [
     { routes: healthRoutes(lifecycle) },
     { routes: metricsRoutes(metrics), role: "generation" },
+    { routes: trainingRoutes(services.training), role: "admin" },
   ];
   for (const { routes, role } of parts) mount(app, routes, access, role);
   let document: OpenApiDocument | undefined;
@@ -93,7 +105,7 @@ export function createApp(services: Services, options: AppOptions = {}): OpenAPI
 }
 
 /** Adds routes, each behind the guard; by their own paths, so that none can be forgotten. */
-function mount(app: OpenAPIHono<ShellEnv>, routes: OpenAPIHono, access: Access, role?: Role): void {
+function mount(app: Application, routes: OpenAPIHono, access: Access, role?: Role): void {
   if (role) {
     const guard = access.guard(role);
     for (const path of new Set(routes.routes.map(({ path }) => path))) app.use(path, guard);

@@ -6,11 +6,12 @@
  * | --- | --- |
  * | `http/` | what surrounds every request: ids, log, access, limits, errors |
  * | `operations/` | health, metrics, start and end |
+ * | `training/` | jobs: their queue, database, events and routes |
  * | `reference/` | `/openapi.json` and the page that shows it |
  *
  * @module
  */
-export { type AppOptions, createApp } from "./app.ts";
+export { type Application, type AppOptions, createApp } from "./app.ts";
 export { Access, type Role, type Tokens } from "./http/access.ts";
 export type { ShellEnv } from "./http/context.ts";
 export { ApiError, type ApiErrorDetails } from "./http/error.ts";
@@ -29,10 +30,12 @@ export type {
   Job,
   JobCheckpoint,
   JobEvent,
+  JobQuery,
   JobState,
   ProgramService,
   ProgramSummary,
   ServedModel,
   Services,
+  StepMetrics,
   TrainingService,
 } from "./services.ts";

@@ -167,11 +167,13 @@ function documentView(api) {
   const tags = new Map();
   for (const [path, operations] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      const tag = operation.tags?.[0] ?? "Other";
+      const tag = operation.tags?.[0] ?? "other";
       tags.set(tag, [...tags.get(tag) ?? [], operationView(method, path, operation, api)]);
     }
   }
-  const sections = [...tags].map(([tag, views]) => element("section", {}, element("h2", {}, tag), ...views));
+  const sections = [...tags].map(([tag, views]) =>
+    element("section", {}, element("h2", {}, tag[0].toUpperCase() + tag.slice(1)), ...views)
+  );
   return [...prose(api.info.description), ...sections];
 }
 

@@ -1,0 +1,54 @@
+/**
+ * Opens what is behind HTTP on this machine: training jobs and generation, each in a Worker of its own, and the compiler's
+ * programs.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { MAX_CONTEXT } from "../model/config.ts";
+import type { OpenBackend } from "./backend.ts";
+import { GenerationClient, type HostStatus } from "./generation/client.ts";
+import { TrainingJobs } from "./training/service.ts";
+
+/** The database of jobs, inside the folder of runs. */
+const DATABASE = "server.sqlite";
+
+/**
+ * Opens everything. Jobs come first: their database is what a second server on the same folder is refused by.
+ *
+ * @throws {InputError} when the folder of runs cannot be used.
+ */
+export const openBackend: OpenBackend = async (options, listener) => {
+  const { runs, maxSlots, maxWaiting, maxModels, cacheBytes } = options;
+  const training = await TrainingJobs.open({
+    runs,
+    database: join(runs, DATABASE),
+    onEvent: (event) => listener.onJobEvent(event),
+    onProblem: (problem) => listener.onProblem(problem),
+  });
+  const generation = GenerationClient.open({
+    runs,
+    maxSlots,
+    maxWaiting,
+    maxModels,
+    cacheBytes,
+    maxPromptTokens: MAX_CONTEXT,
+    onStatus: (status) => {
+      listener.onUp(status.kind === "ready");
+      if (status.kind === "lost") listener.onNote(`the GPU was lost and is opened again: ${status.message}`);
+    },
+  });
+  return {
+    services: { generation, training, programs: NO_PROGRAMS },
+    adapter: generation.opened.then(adapterText),
+    closeTraining: () => training.close(),
+    closeGeneration: (timeoutMs) => generation.close(timeoutMs),
+  };
+};
+
+const NO_PROGRAMS = { list: () => Promise.resolve([]), get: () => Promise.resolve(undefined) };
+
+function adapterText(status: HostStatus): string {
+  if (status.kind === "lost") return `none yet (${status.message})`;
+  return status.software ? `${status.adapter} (runs on the processor)` : status.adapter;
+}
