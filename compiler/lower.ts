@@ -74,14 +74,17 @@ export class Lowering {
         return body.add({ kind: "constant", value: node.attrs.value as number, dtype: node.dtype });
       case "iota":
         return body.add({ kind: "index", index: index[node.attrs.axis as number], dtype: "i32" });
-      case "random":
+      case "random": {
+        // With a key for each row, every row counts from 0.
+        const keyed = this.graph.nodes[node.inputs[0]].shape.length;
         return body.add({
           kind: "random",
-          key: this.value(node.inputs[0], []),
-          index: linearize(index, node.shape),
+          key: this.value(node.inputs[0], index.slice(0, keyed)),
+          index: linearize(index.slice(keyed), node.shape.slice(keyed)),
           stream: node.attrs.stream as number,
           dtype: "u32",
         });
+      }
     }
     const { class: opClass } = OPS[node.op];
     if (opClass === "movement" && node.op !== "concat") return this.#movement(node, index);

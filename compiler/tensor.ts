@@ -427,7 +427,10 @@ export function cachedAttention(
   return q.composite("cachedAttention", [keys, values, slot, last], { scale });
 }
 
-/** Random u32 words; `stream` tells the draws of one program apart, `key` (u32 scalar) its runs. */
+/**
+ * Random u32 words; `stream` tells the draws of one program apart, `key` (u32 scalar) its runs. With a key for each row
+ * (u32 [rows]) a row has the words that it would have alone.
+ */
 export function randomBits(key: Tensor, shape: Shape, stream: number): Tensor {
   return fromNode(key.context, key.context.add("random", [key.id], { shape, stream }));
 }

@@ -300,7 +300,9 @@ function featuresOf(sequences: readonly Sequence[]): DrawFeatures {
   const some = (test: (request: GenerationRequest) => boolean) =>
     sequences.some(({ request }) => test(request));
   return {
-    filters: some(({ sampling: { topK, topP, minP } }) => topK > 0 || topP < 1 || minP > 0),
+    topK: some(({ sampling }) => sampling.topK > 0),
+    topP: some(({ sampling }) => sampling.topP < 1),
+    minP: some(({ sampling }) => sampling.minP > 0),
     penalty: some(({ sampling }) => sampling.repetitionPenalty !== 1),
     logprobs: some((request) => request.logprobs !== undefined),
   };

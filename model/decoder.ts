@@ -9,7 +9,14 @@ import { compileGraph, type Graph } from "../compiler/mod.ts";
 import type { GpuDevice, LoadedProgram, Readback, StateStore } from "../runtime/mod.ts";
 import { type ModelConfig, paddedVocabulary } from "./config.ts";
 import { cacheElements, cacheNames, traceDecode, tracePrefill } from "./decode_programs.ts";
-import { type DrawFeatures, DRAWN_STATES, type DrawnStates, RING_TICKS, traceDraw } from "./draw_program.ts";
+import {
+  type DrawFeatures,
+  DRAWN_STATES,
+  type DrawnStates,
+  NO_FEATURES,
+  RING_TICKS,
+  traceDraw,
+} from "./draw_program.ts";
 import type { Sampling } from "./generation.ts";
 import type { Precision } from "./precision.ts";
 import type { ModeName } from "./run_options.ts";
@@ -129,12 +136,10 @@ export class Decoder {
   /** What requests are likely to ask for, sooner or later; the smallest first. */
   get likelyNeeds(): ProgramNeed[] {
     const prefills = this.#pieces.map((tokens) => ({ kind: "prefill", tokens } as const));
-    const steps = [false, true].flatMap((filters) =>
-      this.#sizes.map((sequences) => ({
-        kind: "step",
+    const steps = [false, true].flatMap((topK) =>
+      this.#sizes.map((
         sequences,
-        features: { filters, penalty: false, logprobs: false },
-      } as const))
+      ) => ({ kind: "step", sequences, features: { ...NO_FEATURES, topK } } as const))
     );
     return [...prefills, ...steps];
   }
@@ -246,13 +251,13 @@ export class Decoder {
       forced: whole(-1, (row) => row.forced ?? -1),
       key: column(new Uint32Array(size), 0, (row) => row.key),
       temperature: real((row) => row.sampling.temperature),
-      ...features.filters
+      ...features.topK
         ? {
-          topK: real((row) => row.sampling.topK === 0 ? vocabulary : row.sampling.topK),
-          topP: real((row) => row.sampling.topP),
-          minP: real((row) => row.sampling.minP),
+          topK: real((row) => row.sampling.topK === 0 ? vocabulary : Math.min(vocabulary, row.sampling.topK)),
         }
         : {},
+      ...features.topP ? { topP: real((row) => row.sampling.topP) } : {},
+      ...features.minP ? { minP: real((row) => row.sampling.minP) } : {},
       ...features.penalty
         ? { repetitionPenalty: column(new Float32Array(size), 1, (row) => row.sampling.repetitionPenalty) }
         : {},

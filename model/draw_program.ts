@@ -12,20 +12,30 @@ import { type ModelConfig, paddedVocabulary } from "./config.ts";
 import { logitsName, type StepShape } from "./decode_programs.ts";
 import { MAX_LOGPROBS } from "./generation.ts";
 import { donatesThemselves } from "./programs.ts";
-import { logprobsOf, sampleTokens } from "./draw_tokens.ts";
+import { logprobsOf, sampleTokens } from "./sampler.ts";
 
 /** Steps that can follow each other before the host reads what they drew. */
 export const RING_TICKS = 64;
 
 /** What requests ask of a draw besides temperature; what nobody asks for is left out of the program. */
 export interface DrawFeatures {
-  /** Top-k, top-p or min-p. */
-  readonly filters: boolean;
+  readonly topK: boolean;
+  readonly topP: boolean;
+  readonly minP: boolean;
   /** A repetition penalty. */
   readonly penalty: boolean;
   /** Log-probabilities. */
   readonly logprobs: boolean;
 }
+
+/** Temperature alone. */
+export const NO_FEATURES: DrawFeatures = {
+  topK: false,
+  topP: false,
+  minP: false,
+  penalty: false,
+  logprobs: false,
+};
 
 /** States of the ring. */
 export const DRAWN_STATES = ["drawn", "drawn_logprob", "top_token", "top_logprob"] as const;
@@ -40,7 +50,7 @@ export type DrawnStates = (typeof DRAWN_STATES)[number];
 export function traceDraw(
   config: ModelConfig,
   { slots, sequences: S }: StepShape,
-  { filters, penalty, logprobs }: DrawFeatures,
+  { topK, topP, minP, penalty, logprobs }: DrawFeatures,
 ): Graph {
   const { vocabulary } = config;
   const padded = paddedVocabulary(config);
@@ -68,7 +78,9 @@ export function traceDraw(
     forced: of("i32"),
     key: of("u32"),
     temperature: of("f32"),
-    ...filters ? { topK: of("f32"), topP: of("f32"), minP: of("f32") } : {},
+    ...topK ? { topK: of("f32") } : {},
+    ...topP ? { topP: of("f32") } : {},
+    ...minP ? { minP: of("f32") } : {},
     ...penalty ? { repetitionPenalty: of("f32") } : {},
     tick: { shape: [], dtype: "i32", role: "scalar" },
   };
@@ -80,7 +92,9 @@ export function traceDraw(
         vocabulary,
         key: inputs.key,
         temperature: inputs.temperature,
-        ...filters ? { filters: { topK: inputs.topK, topP: inputs.topP, minP: inputs.minP } } : {},
+        topK: inputs.topK,
+        topP: inputs.topP,
+        minP: inputs.minP,
         ...penalty
           ? {
             penalty: {

@@ -9,6 +9,7 @@ import { Batcher, type BatcherLimits } from "./batcher.ts";
 import { type Checkpoint, readTensors } from "./checkpoint.ts";
 import { GPT2_VOCABULARY, type ModelConfig } from "./config.ts";
 import { Decoder, type DecoderOptions } from "./decoder.ts";
+import { NO_FEATURES } from "./draw_program.ts";
 import { joinParameters, layoutParameters } from "./params.ts";
 import { writeServing } from "./serving_layout.ts";
 
@@ -47,9 +48,8 @@ export class ServedModel {
     const slots = Decoder.fittingSlots(device, config, options.maxSlots, options.cacheBytes);
     const decoder = new Decoder(device, states, config, { ...options, slots });
     try {
-      const features = { filters: false, penalty: false, logprobs: false };
       await decoder.load([
-        { kind: "step", sequences: 1, features },
+        { kind: "step", sequences: 1, features: NO_FEATURES },
         { kind: "prefill", tokens: 1 },
       ]);
       const tensors = await readTensors(checkpoint, "model.safetensors");

@@ -104,10 +104,20 @@ export const LEAVES: Record<string, OpSpec> = {
     class: "leaf",
     cost: 60,
     infer: ([key], { shape }) => {
-      if (key.dtype !== "u32" || key.shape.length > 0) throw new Error("the key is a u32 scalar");
+      if (key.dtype !== "u32") throw new Error(`the key is u32, not ${key.dtype}`);
+      const [rows] = shape as Shape;
+      const fits = key.shape.length === 0 || (key.shape.length === 1 && key.shape[0] === rows);
+      if (!fits) {
+        throw new Error(`a key of shape [${key.shape}] is neither a scalar nor one for each of ${rows} rows`);
+      }
       return { shape: shape as Shape, dtype: "u32" };
     },
-    evaluate: ([key], { stream }, { shape }) =>
-      Float64Array.from({ length: sizeOf(shape) }, (_, i) => philox(i, stream as number, key.data[0])),
+    evaluate: ([key], { stream }, { shape }) => {
+      const each = key.shape.length === 0 ? sizeOf(shape) : sizeOf(shape.slice(1));
+      return Float64Array.from(
+        { length: sizeOf(shape) },
+        (_, i) => philox(i % each, stream as number, key.data[Math.floor(i / each)]),
+      );
+    },
   },
 };

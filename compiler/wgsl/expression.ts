@@ -88,12 +88,15 @@ export class Emitter {
       case "load":
         return this.#load(w, instruction);
       case "random": {
-        const key = this.value(w, instruction.key).text;
+        const key = this.value(w, instruction.key);
         const { text, lanes } = this.#index(w, instruction.index, "u32");
         const stream = `${instruction.stream}u`;
-        if (lanes === 1) return { text: `philox(${text}, ${stream}, ${key})`, lanes };
-        const each = [0, 1, 2, 3].map((lane) => `philox(${text}[${lane}], ${stream}, ${key})`);
-        return { text: `vec4<u32>(${each.join(", ")})`, lanes };
+        if (lanes === 1 && key.lanes === 1) return { text: `philox(${text}, ${stream}, ${key.text})`, lanes };
+        const part = (of: Emitted, lane: number) => of.lanes === 4 ? `${of.text}[${lane}]` : of.text;
+        const each = [0, 1, 2, 3].map((lane) =>
+          `philox(${part({ text, lanes }, lane)}, ${stream}, ${part(key, lane)})`
+        );
+        return { text: `vec4<u32>(${each.join(", ")})`, lanes: 4 };
       }
       case "apply":
         return this.#apply(w, instruction);

@@ -7,6 +7,7 @@ import { byteTokenizer } from "../../data/byte_tokenizer.ts";
 import { Batcher, type BatcherLimits } from "../../model/batcher.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { Decoder } from "../../model/decoder.ts";
+import { NO_FEATURES } from "../../model/draw_program.ts";
 import type { GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { layoutParameters } from "../../model/params.ts";
 import { runPipeline } from "../../model/pipeline.ts";
@@ -56,8 +57,7 @@ export async function livelyBatcher(
 ): Promise<Batcher> {
   const states = device.createStates();
   const decoder = new Decoder(device, states, config, { slots, dtype });
-  const features = { filters: false, penalty: false, logprobs: false };
-  await decoder.load([{ kind: "step", sequences: 1, features }]);
+  await decoder.load([{ kind: "step", sequences: 1, features: NO_FEATURES }]);
   writeServing(states, layoutParameters(config), livelyWeights(config), dtype);
   return new Batcher(decoder, byteTokenizer(), limits);
 }
