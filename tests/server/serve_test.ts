@@ -42,7 +42,7 @@ async function withServer(
   try {
     await body({ server, services, asked, lines });
   } finally {
-    await server.stop();
+    if (asked.length === 0) await server.stop();
     await Deno.remove(runs, { recursive: true });
   }
 }
@@ -71,5 +71,18 @@ Deno.test("a port that is taken is one clear line, and nothing behind it is star
     const options = optionsOf(["--port", port, "--runs", "/nonexistent"]);
     const problem = await assertRejects(() => startServer(options, never), InputError);
     assertEquals(problem.input, `--port ${port}`);
+  });
+});
+
+Deno.test("going down ends the streams that follow a job, saves it, and closes the port", async () => {
+  await withServer(["--drain-seconds", "7"], async ({ server, services, asked, lines }) => {
+    const { id } = await services.training.create({});
+    const response = await fetch(`${server.url}/v1/training/jobs/${id}/events`);
+    const text = response.text();
+    await server.stop();
+    assertStringIncludes(await text, '"state":"running"');
+    assertEquals(asked, ["save the job", "drain for 7000 ms"]);
+    await assertRejects(() => fetch(`${server.url}/healthz`));
+    assertEquals(lines.filter(({ message }) => message !== "request"), []);
   });
 });
