@@ -51,6 +51,14 @@ Deno.test("random words are those of Philox at each element's index", () => {
   );
 });
 
+Deno.test("with a key for each row, a row has the words that it would have alone", () => {
+  const keys = [7, 12_345];
+  assertValues(
+    compute((key) => randomBits(key, [2, 5], 3), u32(keys, [2])),
+    u32(keys.flatMap((key) => Array.from({ length: 5 }, (_, i) => philox(i, 3, key))), [2, 5]),
+  );
+});
+
 Deno.test("uniform numbers are the upper 24 bits of words, in [0, 1)", () => {
   const words = compute((key) => randomBits(key, [64], 2), KEY).data;
   const uniform = compute((key) => randomUniform(key, [64], 2), KEY);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   attention,
+  cachedAttention,
   concat,
   constant,
   type DType,
@@ -83,10 +84,22 @@ const MISTAKES: Mistake[] = [
   ["concat", "needs at least one tensor", () => concat([], 0)],
   ["iota", "axis 1 does not exist in shape [4]", () => iota([4], 1)],
   ["iota", "shape [2,0] has a size that is no positive integer", () => iota([2, 0], 0)],
-  ["random", "the key is a u32 scalar", ({ list }) => randomBits(list, [3], 0)],
+  ["random", "the key is u32, not f32", ({ list }) => randomBits(list, [3], 0)],
+  [
+    "random",
+    "a key of shape [3] is neither a scalar nor one for each of 2 rows",
+    ({ ints }) => randomBits(ints.cast("u32"), [2, 3], 0),
+  ],
   ["gather", "indices must be i32 or u32, not f32", ({ grid, list }) => grid.gather(list)],
   ["gather", "cannot gather from a scalar", ({ scalar, ints }) => scalar.gather(ints)],
   ["scatterAdd", "2 updates do not fit 3 indices", ({ grid, ints }) => grid.scatterAdd(ints, 5)],
+  ["setRows", "rows must be f32[3,3], not f32[2,3]", ({ grid, ints }) => grid.setRows(ints, grid)],
+  ["setRows", "a scalar has no rows", ({ scalar, ints, list }) => scalar.setRows(ints, list)],
+  [
+    "cachedAttention",
+    "slot must be i32[1] but is i32[3]",
+    ({ heads, ints }) => cachedAttention(heads, { keys: heads, values: heads, slot: ints, last: ints }),
+  ],
   ["argsort", "keys must be i32[n], not f32[3]", ({ list }) => list.argsort()],
   ["matmul", "cannot multiply [2,3] by [2,4]", ({ grid, wide }) => grid.matmul(wide)],
   [
