@@ -1,0 +1,41 @@
+// @ts-check
+/**
+ * Brings the header of a page to life.
+ *
+ * @module
+ */
+import { byId, el } from "./dom.js";
+import { count } from "./format.js";
+import { onServerStatus, watchServer } from "./status.js";
+import { themeSwitch } from "./theme.js";
+
+const DOTS = { ready: "good", starting: "busy", recovering: "busy", draining: "busy" };
+
+/** Begins to show how the server is. Every page calls it once. */
+export function startShell() {
+  themeSwitch(byId("theme", HTMLButtonElement));
+  const place = byId("status", HTMLElement);
+  let shown = "";
+  onServerStatus(({ phase, figures }) => {
+    const dot = DOTS[/** @type {keyof typeof DOTS} */ (phase)] ?? "bad";
+    const parts = [el("span", {}, el("span", { class: `dot ${dot}` }), phase)];
+    const slots = figures?.get("sinter_generation_slots");
+    if (figures && slots) {
+      const running = figures.get("sinter_generation_running");
+      const waiting = figures.get("sinter_generation_waiting");
+      parts.push(
+        el(
+          "span",
+          { title: "Texts that are being generated, of the places there are" },
+          "generating ",
+          el("b", {}, `${count(running)}/${count(slots)}`),
+        ),
+      );
+      if (waiting) parts.push(el("span", {}, "waiting ", el("b", {}, count(waiting))));
+    }
+    const text = parts.map((part) => part.textContent).join();
+    if (text !== shown) place.replaceChildren(...parts);
+    shown = text;
+  });
+  watchServer();
+}

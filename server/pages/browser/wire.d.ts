@@ -1,0 +1,87 @@
+/**
+ * What the API answers, as pages see it: JSON. A test holds these against the server's own types.
+ *
+ * @module
+ */
+
+/** Where a training job stands. */
+export type JobState = "queued" | "running" | "paused" | "finished" | "failed" | "cancelled";
+
+/** A training job. */
+export interface Job {
+  readonly id: string;
+  readonly state: JobState;
+  /** Place in the queue, counted from 1. */
+  readonly position?: number;
+  readonly createdAt: string;
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+  /** What was asked for. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** What it became. */
+  readonly plan?: Readonly<Record<string, unknown>>;
+  readonly step: number;
+  readonly steps?: number;
+  readonly loss?: number;
+  readonly validationLoss?: number;
+  readonly tokensPerSecond?: number;
+  readonly error?: string;
+}
+
+/** Something that happened to a job. */
+export interface JobEvent {
+  readonly id: number;
+  readonly time: string;
+  readonly kind: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Figures of a step; null where one is not finite. */
+export interface StepMetrics {
+  readonly step: number;
+  readonly loss: number | null;
+  readonly learningRate: number | null;
+  readonly gradNorm: number | null;
+  readonly tokensPerSecond: number | null;
+  readonly ms: number | null;
+  readonly validationLoss?: number;
+}
+
+/** A checkpoint of a job. */
+export interface JobCheckpoint {
+  readonly step: number;
+  readonly savedAt: string;
+  readonly bytes: number;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+}
+
+/** A line of a job's log. */
+export interface LogLine {
+  readonly id: number;
+  readonly time: string;
+  readonly text: string;
+}
+
+/** A compiled program, in short. */
+export interface ProgramSummary {
+  readonly hash: string;
+  readonly name: string;
+  readonly kernels: number;
+  readonly dispatches: number;
+  readonly peakBytes: number;
+  readonly compileMs: number;
+  readonly usedBy: readonly string[];
+}
+
+/** A token and how likely it was. */
+export interface TokenLogprob {
+  readonly token: number;
+  readonly text: string;
+  readonly logprob?: number;
+}
+
+/** A token of a choice. */
+export interface GeneratedToken extends TokenLogprob {
+  readonly textOffset: number;
+  readonly top?: readonly TokenLogprob[];
+}

@@ -1,0 +1,41 @@
+/**
+ * A server on a port of this machine whose jobs learn without a device, for tests that look at its pages in a browser.
+ *
+ * @module
+ */
+import { join } from "@std/path";
+import { type AppOptions, createApp } from "../../../server/app.ts";
+import { pageRoutes } from "../../../server/pages/routes.ts";
+import { trainingRoutes } from "../../../server/training/routes.ts";
+import { TrainingJobs } from "../../../server/training/service.ts";
+import { FakeGeneration } from "../fake_generation.ts";
+import { FakePrograms } from "../fake_programs.ts";
+import { LearningTrainer } from "./learning_trainer.ts";
+
+/** A server that runs. */
+export interface Site {
+  readonly url: string;
+}
+
+/** Runs a test with a server, which is gone afterwards. */
+export async function withSite(test: (site: Site) => Promise<void>, options: AppOptions = {}): Promise<void> {
+  const runs = await Deno.makeTempDir({ prefix: "sinter-pages-" });
+  const training = await TrainingJobs.open({
+    runs,
+    database: join(runs, "server.sqlite"),
+    makeTrainer: (onEvent) => new LearningTrainer(onEvent),
+  });
+  const generation = new FakeGeneration({ tokenMs: 15 });
+  const app = createApp({ training, generation, programs: new FakePrograms() }, options);
+  const has = new Set(app.routes.map(({ path }) => path));
+  if (!has.has("/playground")) app.route("/", pageRoutes());
+  if (!has.has("/v1/training/jobs")) app.route("/", trainingRoutes(training));
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
+  try {
+    await test({ url: `http://127.0.0.1:${server.addr.port}` });
+  } finally {
+    await training.close({ withinMs: 0 });
+    await server.shutdown();
+    await Deno.remove(runs, { recursive: true });
+  }
+}
