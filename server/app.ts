@@ -25,6 +25,7 @@ import { wellFormed } from "./http/well_formed.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { Lifecycle } from "./operations/lifecycle.ts";
 import { Metrics, metricsRoutes } from "./operations/metrics.ts";
+import { pageRoutes } from "./pages/routes.ts";
 import { type OpenApiDocument, openApiDocument, type Part } from "./reference/document.ts";
 import { referenceRoutes } from "./reference/routes.ts";
 import type { Services } from "./services.ts";
@@ -97,6 +98,7 @@ export function createApp(services: Services, options: AppOptions = {}): Applica
     { routes: healthRoutes(lifecycle) },
     { routes: metricsRoutes(metrics), role: "generation" },
     { routes: trainingRoutes(services.training), role: "admin" },
+    { routes: pageRoutes() },
   ];
   for (const { routes, role } of parts) mount(app, routes, access, role);
   let document: OpenApiDocument | undefined;

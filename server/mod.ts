@@ -7,6 +7,7 @@
  * | `http/` | what surrounds every request: ids, log, access, limits, errors |
  * | `operations/` | health, metrics, start and end |
  * | `training/` | jobs: their queue, database, events and routes |
+ * | `pages/` | dashboard, playground and program viewer |
  * | `reference/` | `/openapi.json` and the page that shows it |
  *
  * @module

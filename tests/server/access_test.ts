@@ -87,7 +87,7 @@ Deno.test("the generation token opens generation and no training control or prog
 
 Deno.test("health, pages and the reference need no token: browsers could not send one", async () => {
   const { app } = testApp({ access: new Access(TOKENS) });
-  for (const path of ["/healthz", "/readyz", "/reference", "/reference/page.js", "/openapi.json"]) {
+  for (const path of ["/", "/healthz", "/readyz", "/reference", "/reference/page.js", "/openapi.json"]) {
     const response = await app.request(path);
     assertEquals(response.status, 200, path);
     await response.body?.cancel();
