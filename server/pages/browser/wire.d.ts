@@ -80,8 +80,15 @@ export interface TokenLogprob {
   readonly logprob?: number;
 }
 
-/** A token of a choice. */
-export interface GeneratedToken extends TokenLogprob {
-  readonly textOffset: number;
+/** An event `token` of a stream of `POST /generate`; the texts of a choice join to its text. */
+export interface TokenEvent {
+  /** The choice. */
+  readonly index: number;
+  /** May be empty: characters are sent when they are whole. */
+  readonly text: string;
+  /** Absent for text that has no token of its own. */
+  readonly token?: number;
+  /** With log-probabilities only, and not for the first token of a prompt. */
+  readonly logprob?: number;
   readonly top?: readonly TokenLogprob[];
 }

@@ -5,6 +5,7 @@
  */
 import { join } from "@std/path";
 import { type AppOptions, createApp } from "../../../server/app.ts";
+import { generationRoutes } from "../../../server/generation/routes.ts";
 import { pageRoutes } from "../../../server/pages/routes.ts";
 import { trainingRoutes } from "../../../server/training/routes.ts";
 import { TrainingJobs } from "../../../server/training/service.ts";
@@ -30,6 +31,13 @@ export async function withSite(test: (site: Site) => Promise<void>, options: App
   const has = new Set(app.routes.map(({ path }) => path));
   if (!has.has("/playground")) app.route("/", pageRoutes());
   if (!has.has("/v1/training/jobs")) app.route("/", trainingRoutes(training));
+  if (!has.has("/generate")) app.route("/", generationRoutes(generation));
+  if (!has.has("/v1/models")) {
+    app.get(
+      "/v1/models",
+      async (context) => context.json({ object: "list", data: await generation.models() }),
+    );
+  }
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
   try {
     await test({ url: `http://127.0.0.1:${server.addr.port}` });
