@@ -1,0 +1,135 @@
+/**
+ * `POST /generate`: text from a model, as one JSON answer or token by token.
+ *
+ * The stream's events: `token` {index, text, token, …} for each token, where the texts of a choice join to its text exactly;
+ * `finish` {index, finishReason} for each choice; `end` {model, seed, usage, firstTokenMs}; or `error` in the one form of
+ * errors, after which nothing comes.
+ *
+ * @module
+ */
+import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import type { ZodError } from "zod";
+import type { GeneratedToken, GenerationEvent, GenerationRequest } from "../../model/generation.ts";
+import { invalidInput } from "../http/error_handler.ts";
+import type { GenerationService } from "../services.ts";
+import { begun, collect, failureOf, TokenCutter } from "./answer.ts";
+import { gone, randomSeed } from "./request.ts";
+import { type GenerateBody, generatedSchema, generateSchema, refusalSchema } from "./schemas.ts";
+import { type ServerSentEvent, sseResponse } from "./sse.ts";
+
+const refusal = (description: string) => ({
+  content: { "application/json": { schema: refusalSchema } },
+  description,
+});
+
+const generate = createRoute({
+  method: "post",
+  path: "/generate",
+  tags: ["generation"],
+  summary: "Continue a prompt",
+  description: "With `stream` the answer is a stream of the events `token`, `finish`, `end` and `error`.",
+  request: { body: { content: { "application/json": { schema: generateSchema } }, required: true } },
+  responses: {
+    200: {
+      content: {
+        "application/json": { schema: generatedSchema },
+        "text/event-stream": { schema: { type: "string" } },
+      },
+      description: "The text.",
+    },
+    400: refusal("Something in the request is wrong; `param` names it."),
+    404: refusal("There is no such model."),
+    429: refusal("All places are taken; `Retry-After` says when to try again."),
+    503: refusal("The GPU was lost, or the server is going down."),
+  },
+});
+
+/** The routes. */
+export function generationRoutes(service: GenerationService): OpenAPIHono {
+  const routes = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidInput(result.error as ZodError);
+    },
+  });
+  routes.openapi(generate, async (context) => {
+    const body = context.req.valid("json");
+    const model = body.model ?? (await service.models())[0]?.id;
+    const request = requestOf(body);
+    const signal = gone(context.req.raw.signal);
+    const events = await begun(service.generate(model, request, signal.signal), service);
+    const facts = { model: model ?? "", seed: request.sampling.seed };
+    if (body.stream) {
+      return sseResponse(streamed(events, body, facts, service), () => signal.abort()) as never;
+    }
+    const answer = await collect(events, body.n, service);
+    // Nobody hears this: the client has left.
+    if (!answer) return new Response(null, { status: 499 }) as never;
+    const { choices, promptTokens, completionTokens, firstTokenMs } = answer;
+    return context.json({
+      ...facts,
+      choices: choices.map(({ text, tokens, finishReason }, index) => ({
+        index,
+        text,
+        finishReason,
+        ...body.logprobs === undefined ? {} : { tokens: tokens.map(tokenOf) },
+      })),
+      usage: usageOf(promptTokens, completionTokens),
+      firstTokenMs,
+    }, 200);
+  });
+  return routes;
+}
+
+function requestOf(body: GenerateBody): GenerationRequest {
+  const { temperature, topK, topP, minP, repetitionPenalty, seed = randomSeed() } = body;
+  return {
+    prompt: body.prompt ?? body.tokens!,
+    maxTokens: body.maxTokens,
+    sampling: { temperature, topK, topP, minP, repetitionPenalty, seed },
+    stop: typeof body.stop === "string" ? [body.stop] : body.stop,
+    choices: body.n,
+    echo: body.echo,
+    ...body.logprobs === undefined ? {} : { logprobs: body.logprobs },
+    ...body.deadlineMs === undefined ? {} : { deadlineMs: body.deadlineMs },
+  };
+}
+
+async function* streamed(
+  events: AsyncIterable<GenerationEvent>,
+  { logprobs }: GenerateBody,
+  facts: { readonly model: string; readonly seed: number },
+  service: GenerationService,
+): AsyncGenerator<ServerSentEvent> {
+  const cutter = new TokenCutter();
+  const say = (event: string, data: unknown) => ({ event, data: JSON.stringify(data) });
+  for await (const event of events) {
+    switch (event.kind) {
+      case "text":
+        for (const { token, text } of cutter.cut(event)) {
+          const { text: _, ...details } = token ? tokenOf(token) : { text: "" };
+          const shown = logprobs === undefined ? { token: token?.token } : details;
+          yield say("token", { index: event.choice, text, ...shown });
+        }
+        break;
+      case "finish":
+        yield say("finish", { index: event.choice, finishReason: event.reason });
+        break;
+      case "end": {
+        const { promptTokens, completionTokens, firstTokenMs } = event;
+        yield say("end", { ...facts, usage: usageOf(promptTokens, completionTokens), firstTokenMs });
+        return;
+      }
+      case "failure":
+        yield say("error", failureOf(event, service));
+        return;
+    }
+  }
+}
+
+function tokenOf({ token, text, logprob, textOffset, top }: GeneratedToken) {
+  return { token, text, logprob, textOffset, top: top?.map((other) => ({ ...other })) };
+}
+
+function usageOf(promptTokens: number, completionTokens: number) {
+  return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
+}
