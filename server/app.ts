@@ -16,8 +16,6 @@ import { Access, type Role } from "./http/access.ts";
 import type { ShellEnv } from "./http/context.ts";
 import { refuseWhileDraining } from "./http/drain.ts";
 import { ApiError } from "./http/error.ts";
-import { generationRoutes } from "./generation/routes.ts";
-import { openaiRoutes } from "./generation/openai.ts";
 import { errorHandler, errorResponse, notFoundHandler, refuseInvalid } from "./http/error_handler.ts";
 import { DEFAULT_LIMITS, type RequestLimits, requestLimits } from "./http/limits.ts";
 import type { Log } from "./http/log.ts";
@@ -99,12 +97,9 @@ export function createApp(services: Services, options: AppOptions = {}): Applica
   }));
 
   const generation = metrics.generation.measure(services.generation);
-  const generation = metrics.generation.measure(services.generation);
   const parts: Part[] = [
     { routes: healthRoutes(lifecycle) },
     { routes: metricsRoutes(metrics), role: "generation" },
-    { routes: generationRoutes(generation), role: "generation" },
-    { routes: openaiRoutes(generation), role: "generation" },
     { routes: generationRoutes(generation), role: "generation" },
     { routes: openaiRoutes(generation), role: "generation" },
     { routes: trainingRoutes(services.training), role: "admin" },
@@ -117,7 +112,7 @@ export function createApp(services: Services, options: AppOptions = {}): Applica
 }
 
 /** Adds routes, each behind the guard; by their own paths, so that none can be forgotten. */
-function mount(app: Application, routes: Part["routes"], access: Access, role?: Role): void {
+function mount(app: Application, routes: OpenAPIHono, access: Access, role?: Role): void {
   if (role) {
     const guard = access.guard(role);
     for (const path of new Set(routes.routes.map(({ path }) => path))) app.use(path, guard);
