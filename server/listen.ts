@@ -28,7 +28,8 @@ export function listen(host: string, port: number): Listening {
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = Deno.serve(
-      { hostname: host, port, onListen: () => {} },
+      // What fails after an answer has begun is in the log already, with its request.
+      { hostname: host, port, onListen: () => {}, onError: () => new Response(null, { status: 500 }) },
       async (request) => await (await handler.promise)(request),
     );
   } catch (problem) {

@@ -11,6 +11,8 @@ export interface BodyEnd {
   readonly bytes: number;
   /** It was not sent to its end. */
   readonly aborted: boolean;
+  /** What its source failed with. */
+  readonly problem?: unknown;
 }
 
 /** What to watch for. */
@@ -32,12 +34,12 @@ export function watchBody(
   let bytes = 0;
   let over = false;
   let stall: ReturnType<typeof setTimeout> | undefined;
-  const end = (aborted: boolean) => {
+  const end = (aborted: boolean, problem?: unknown) => {
     if (over) return;
     over = true;
     clearTimeout(stall);
     endSignal?.removeEventListener("abort", endNow);
-    onEnd({ bytes, aborted });
+    onEnd({ bytes, aborted, ...problem === undefined ? {} : { problem } });
   };
   const cancelSource = (reason: unknown) => reader.cancel(reason).catch(() => {});
   let endNow = () => {};
@@ -73,7 +75,7 @@ export function watchBody(
         Deno.unrefTimer(stall);
       } catch (problem) {
         if (over) return;
-        end(true);
+        end(true, problem);
         controller.error(problem);
       }
     },

@@ -33,9 +33,10 @@ export function watchRequests(
     await next();
     const { status, headers, body } = context.res;
     const route = matchedRoutes(context).find((matched) => matched.method !== "ALL")?.path ?? "none";
-    const onEnd = ({ bytes, aborted }: BodyEnd) => {
+    const onEnd = ({ bytes, aborted, problem }: BodyEnd) => {
       const ms = performance.now() - start;
       metrics.end({ method, route, status, seconds: ms / 1000, bytes });
+      if (problem !== undefined) log?.problem(problem, { id });
       log?.request({ id, method, path, status, ms, bytes, aborted });
     };
     if (method === "HEAD" || !body) {

@@ -90,6 +90,17 @@ Deno.test("a reader that waits for a slow source is not taken for a stalled one"
   assertEquals(await end.promise, { bytes: 3, aborted: false });
 });
 
+Deno.test("a source that fails is told with its failure: the log has nothing else of it", async () => {
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => controller.error(new Error("the source failed")),
+  });
+  const end = Promise.withResolvers<{ bytes: number; aborted: boolean; problem?: unknown }>();
+  const reader = watchBody(body, { onEnd: end.resolve, stallMs: 1000 }).getReader();
+  await assertRejects(() => reader.read(), Error, "the source failed");
+  const { aborted, problem } = await end.promise;
+  assertEquals([aborted, String(problem)], [true, "Error: the source failed"]);
+});
+
 Deno.test("a reader that leaves ends the source", async () => {
   const { body, cancelled } = endless();
   const end = Promise.withResolvers<{ bytes: number; aborted: boolean }>();

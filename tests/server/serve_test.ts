@@ -10,6 +10,7 @@ import { type ServeOptions, serveOptions } from "../../server/options.ts";
 import { type Server, startServer } from "../../server/serve.ts";
 import { Log } from "../../server/mod.ts";
 import { type FakeServices, fakeServices } from "./fakes.ts";
+import { post } from "./support.ts";
 
 /** A server over fakes, and what was asked of the backend. */
 interface Started {
@@ -84,5 +85,20 @@ Deno.test("going down ends the streams that follow a job, saves it, and closes t
     assertEquals(asked, ["save the job", "drain for 7000 ms"]);
     await assertRejects(() => fetch(`${server.url}/healthz`));
     assertEquals(lines.filter(({ message }) => message !== "request"), []);
+  });
+});
+
+Deno.test("an answer that is under way when the server goes down is sent to its end", async () => {
+  await withServer([], async ({ server }) => {
+    const body = { prompt: "The whale", maxTokens: 40, stream: true };
+    const response = await fetch(`${server.url}/generate`, post(body));
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const { value: first } = await reader.read();
+    const stopped = server.stop();
+    let text = first ?? "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+    await stopped;
+    assertEquals(text.match(/^event: token$/mg)?.length, 40);
+    assertMatch(text, /event: end\ndata: \{.*"completionTokens":40/);
   });
 });

@@ -4,8 +4,11 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
+import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
 import { listen } from "../../server/listen.ts";
-import { testApp } from "./support.ts";
+import { fakeServices } from "./fakes.ts";
+import { post, type TestApp, testApp } from "./support.ts";
 import { exchange, onPort } from "./wire.ts";
 
 async function isAlive(url: URL): Promise<void> {
@@ -85,4 +88,73 @@ Deno.test("no address, method or header makes the server fail: never a 500", asy
     await isAlive(url);
   });
   assertEquals(started.lines.filter(({ level }) => level === "error"), []);
+});
+
+/** Waits until nothing is being generated; a place that stays taken fails the test. */
+async function placesFree({ services }: TestApp): Promise<void> {
+  const isFree = async () => {
+    while (services.generation.load().running > 0) await delay(5);
+  };
+  await deadline(isFree(), 10_000);
+}
+
+const LONG = { prompt: "The whale", maxTokens: 1000, stream: true };
+
+Deno.test("clients that leave in the middle of a stream free their places", async () => {
+  const started = testApp({}, fakeServices({ tokenMs: 5 }));
+  await onPort(started, async (url) => {
+    const leave = new AbortController();
+    const streams = await Promise.all(
+      Array.from(
+        { length: 8 },
+        () => fetch(new URL("/generate", url), { ...post(LONG), signal: leave.signal }),
+      ),
+    );
+    const readers = streams.map((response) => response.body!.getReader());
+    await Promise.all(readers.map((reader) => reader.read()));
+    assertEquals(started.services.generation.load().running, 8);
+    leave.abort();
+    await placesFree(started);
+    await Promise.allSettled(readers.map((reader) => reader.cancel()));
+    await isAlive(url);
+  });
+});
+
+Deno.test("clients that leave before the first token, or while they wait, free their places", async () => {
+  const started = testApp({}, fakeServices({ tokenMs: 50, slots: 2 }));
+  await onPort(started, async (url) => {
+    const leave = new AbortController();
+    const asked = Array.from(
+      { length: 6 },
+      () => fetch(new URL("/generate", url), { ...post({ ...LONG, stream: false }), signal: leave.signal }),
+    );
+    const waiting = async () => {
+      while (started.services.generation.load().waiting < 4) await delay(5);
+    };
+    await deadline(waiting(), 10_000);
+    leave.abort();
+    await Promise.allSettled(asked);
+    await placesFree(started);
+    assertEquals(started.services.generation.load().waiting, 0);
+    await isAlive(url);
+  });
+});
+
+Deno.test("a client that asks for much and reads nothing holds its place for a stated time only", async () => {
+  const started = testApp({ stallMs: 200 }, fakeServices());
+  await onPort(started, async (url) => {
+    using connection = await Deno.connect({ hostname: url.hostname, port: Number(url.port) });
+    const body = JSON.stringify({ ...LONG, maxTokens: 16_384, n: 8, logprobs: 5 });
+    const head = `POST /generate HTTP/1.1\r\nHost: ${url.host}\r\nContent-Type: application/json\r\n`;
+    const request = new TextEncoder().encode(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await connection.write(request);
+    const begun = async () => {
+      while (started.services.generation.load().completionTokens === 0) await delay(1);
+    };
+    await deadline(begun(), 10_000);
+    await placesFree(started);
+    const { aborted, bytes } = started.lines.find(({ path }) => path === "/generate") ?? {};
+    assertEquals(aborted, true, `all of ${bytes} bytes fitted between server and client`);
+    await isAlive(url);
+  });
 });
