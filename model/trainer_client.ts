@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { stripAnsiCode } from "@std/fmt/colors";
+import { GpuTurns, TURN_PARTIES } from "../runtime/mod.ts";
 import type { TrainerAsk, TrainerCommand, TrainerEvent } from "./messages.ts";
 import type { TrainRequest } from "./run_options.ts";
 
@@ -25,6 +27,7 @@ export class TrainerClient {
   readonly #worker: Worker;
   readonly #finished = Promise.withResolvers<FinalEvent>();
   #over = false;
+  #turns?: SharedArrayBuffer;
   #profiled = false;
 
   /** Starts the Worker; `onEvent` is called with every event of the run, the last one included. */
@@ -34,7 +37,7 @@ export class TrainerClient {
     this.#worker.onerror = (event) => {
       event.preventDefault();
       // The Worker is gone, and its device with it: another one can go on.
-      const { message } = event;
+      const message = stripAnsiCode(event.message).replace(/\s*\n\s*/g, " ");
       this.#receive({ kind: "failure", message, badInput: false, reason: "device-lost" });
     };
   }
@@ -51,6 +54,7 @@ export class TrainerClient {
    */
   start(request: TrainRequest, turns?: SharedArrayBuffer): void {
     this.#profiled = request.profile !== undefined;
+    this.#turns = turns;
     this.#send({ kind: "start", request, ...turns && { turns } });
   }
 
@@ -72,6 +76,12 @@ export class TrainerClient {
   terminate(): void {
     this.#over = true;
     this.#worker.terminate();
+    this.#releaseTurn();
+  }
+
+  /** A Worker that is gone cannot give its turn back itself. */
+  #releaseTurn(): void {
+    if (this.#turns) GpuTurns.release(this.#turns, TURN_PARTIES.training);
   }
 
   #send(command: TrainerCommand): void {

@@ -164,7 +164,8 @@ export class TrainingJobs implements TrainingService {
 
   async checkpoint(id: string): Promise<JobCheckpoint> {
     this.#demand(id, ["running"], "saved");
-    const step = await this.#current!.run.save();
+    const step = await this.#run().save();
+    this.#journal.flush();
     if (this.#record(id).autosave === step) {
       this.#journal.write(id, notice(`step ${step} is kept`, { autosave: null }));
     }
@@ -178,7 +179,7 @@ export class TrainingJobs implements TrainingService {
     { prompt, maxTokens }: { readonly prompt: string; readonly maxTokens: number },
   ): Promise<string> {
     this.#demand(id, ["running"], "asked for a sample");
-    const { step, text } = await this.#current!.run.sample(prompt, maxTokens);
+    const { step, text } = await this.#run().sample(prompt, maxTokens);
     this.#journal.write(id, { time: now(), kind: "sample", data: { step, text, prompt } });
     return text;
   }
@@ -213,6 +214,11 @@ export class TrainingJobs implements TrainingService {
     const message = `Job ${id} has no such file of step ${step}; ` +
       `GET /v1/training/jobs/${id}/checkpoints lists what there is.`;
     throw new ApiError(404, "unknown_file", message);
+  }
+
+  #run(): JobRun {
+    if (this.#current) return this.#current.run;
+    throw new ApiError(409, "job_not_running", "The job is about to end.");
   }
 
   #startNext(): void {
