@@ -92,3 +92,58 @@ export interface TokenEvent {
   readonly logprob?: number;
   readonly top?: readonly TokenLogprob[];
 }
+
+/** A range of a buffer, in bytes. */
+export interface ReportedRange {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A kernel of a program. */
+export interface ReportedKernel {
+  readonly name: string;
+  readonly ir: string;
+  readonly wgsl: string;
+  readonly workgroupSize: readonly number[];
+}
+
+/** A kernel launch. */
+export interface ReportedDispatch {
+  /** Place in `kernels`. */
+  readonly kernel: number;
+  /** Id of a group. */
+  readonly group: number;
+  readonly bytes: number;
+  readonly flops: number;
+  readonly workgroups: readonly number[];
+  readonly reads: readonly ReportedRange[];
+  readonly writes: readonly ReportedRange[];
+  /** Time on the device, where it was measured. */
+  readonly ms?: number;
+}
+
+/** Ops that share a kernel. */
+export interface ReportedGroup {
+  readonly id: number;
+  readonly kind: string;
+  readonly title: string;
+  /** Modules that its ops belong to. */
+  readonly scopes: readonly string[];
+  readonly phase: string;
+  /** Ops as text. */
+  readonly nodes: readonly string[];
+  readonly reasons: readonly string[];
+}
+
+/** A program with every stage of its compilation. */
+export interface ProgramReport {
+  readonly hash: string;
+  readonly name: string;
+  readonly peakBytes?: number;
+  /** Text by stage, in the order of the pipeline. */
+  readonly stages: Readonly<Record<string, string>>;
+  readonly kernels: readonly ReportedKernel[];
+  readonly dispatches: readonly ReportedDispatch[];
+  readonly groups: readonly ReportedGroup[];
+}

@@ -10,7 +10,7 @@ import { pageRoutes } from "../../../server/pages/routes.ts";
 import { trainingRoutes } from "../../../server/training/routes.ts";
 import { TrainingJobs } from "../../../server/training/service.ts";
 import { FakeGeneration } from "../fake_generation.ts";
-import { FakePrograms } from "../fake_programs.ts";
+import { CompiledPrograms } from "./compiled_programs.ts";
 import { LearningTrainer } from "./learning_trainer.ts";
 
 /** A server that runs. */
@@ -27,7 +27,8 @@ export async function withSite(test: (site: Site) => Promise<void>, options: App
     makeTrainer: (onEvent) => new LearningTrainer(onEvent),
   });
   const generation = new FakeGeneration({ tokenMs: 15 });
-  const app = createApp({ training, generation, programs: new FakePrograms() }, options);
+  const programs = new CompiledPrograms();
+  const app = createApp({ training, generation, programs }, options);
   const has = new Set(app.routes.map(({ path }) => path));
   if (!has.has("/playground")) app.route("/", pageRoutes());
   if (!has.has("/v1/training/jobs")) app.route("/", trainingRoutes(training));
@@ -36,6 +37,13 @@ export async function withSite(test: (site: Site) => Promise<void>, options: App
     app.get(
       "/v1/models",
       async (context) => context.json({ object: "list", data: await generation.models() }),
+    );
+  }
+  if (!has.has("/v1/programs")) {
+    app.get("/v1/programs", async (context) => context.json({ programs: await programs.list() }));
+    app.get(
+      "/v1/programs/:hash",
+      async (context) => context.json(await programs.get(context.req.param("hash"))),
     );
   }
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
