@@ -18,7 +18,7 @@ const trainer = new Trainer((event) => worker.postMessage(event));
 worker.onmessage = ({ data }) => {
   switch (data.kind) {
     case "start":
-      trainer.run(data.request);
+      trainer.run(data.request, data.turns);
       break;
     case "span":
       trainer.noteSpan(data.span);

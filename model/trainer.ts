@@ -6,7 +6,14 @@
  * @module
  */
 import { Dataset, encodeText, loadText, loadTokenizer, type Tokenizer } from "../data/mod.ts";
-import { type GpuDevice, type HostSpan, openDevice, Readback } from "../runtime/mod.ts";
+import {
+  type GpuDevice,
+  GpuTurns,
+  type HostSpan,
+  openDevice,
+  Readback,
+  TURN_PARTIES,
+} from "../runtime/mod.ts";
 import { type Checkpoint, CheckpointError, readTensors } from "./checkpoint.ts";
 import { explainFailure, InputError } from "./errors.ts";
 import { Generator } from "./generator.ts";
@@ -84,12 +91,16 @@ export class Trainer {
     this.#profile?.add(span);
   }
 
-  /** Runs to the end. Never rejects: what goes wrong becomes a `failure` event. */
-  async run(request: TrainRequest): Promise<void> {
+  /**
+   * Runs to the end. Never rejects: what goes wrong becomes a `failure` event.
+   *
+   * @param turns Where device threads take turns; left out: the run has the device to itself.
+   */
+  async run(request: TrainRequest, turns?: SharedArrayBuffer): Promise<void> {
     let last: TrainerEvent;
     try {
       const { parts, start } = await this.#open(request);
-      last = await this.#train(parts, start);
+      last = await this.#train(parts, start, turns && new GpuTurns(turns, TURN_PARTIES.training));
       await this.#saver.settled();
     } catch (problem) {
       await this.#saver.close();
@@ -173,10 +184,11 @@ export class Trainer {
     return session;
   }
 
-  async #train(parts: Parts, start: number): Promise<TrainerEvent> {
-    const { steps } = parts.plan;
+  async #train(parts: Parts, start: number, turns?: GpuTurns): Promise<TrainerEvent> {
+    const { plan: { steps }, session: { device } } = parts;
     const progress: Progress = { done: start, msPerStep: Infinity };
-    await runPipeline(this.#submissions(parts, progress));
+    const shared = turns && { turns, idle: () => device.idle() };
+    await runPipeline(this.#submissions(parts, progress), { shared });
     const { done } = progress;
     return { kind: "end", reason: done === steps ? "finished" : "stopped", step: done };
   }

@@ -38,6 +38,7 @@ export class TrainerClient {
       event.preventDefault();
       // The Worker is gone, and its device with it: another one can go on.
       const message = stripAnsiCode(event.message).replace(/\s*\n\s*/g, " ");
+      this.#releaseTurn();
       this.#receive({ kind: "failure", message, badInput: false, reason: "device-lost" });
     };
   }

@@ -50,6 +50,7 @@ export {
   traceText,
 } from "./trace_events.ts";
 export { Readback, type ReadRange, StagingPool } from "./transfer.ts";
+export { GpuTurns, QUANTUM_MS, TURN_PARTIES } from "./turns.ts";
 export { type TensorData } from "./values.ts";
 export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";
 export { TUNE_VARIABLE, TuningCache, type TuningEntry } from "./tune_cache.ts";

@@ -37,7 +37,7 @@ const CASES: [name: string, script: string, ahead: number, expected: string][] =
 for (const [name, script, ahead, expected] of CASES) {
   Deno.test(`in a pipeline, ${name}`, async () => {
     const log: string[] = [];
-    await runPipeline(noted(log, script), () => ahead);
+    await runPipeline(noted(log, script), { ahead: () => ahead });
     assertEquals(log.join(" "), expected);
   });
 }
