@@ -81,6 +81,11 @@ Deno.test("pages of jobs and events show each once, in order", () =>
     store.append("job-3", Array.from({ length: 30 }, (_, i) => stepEntry(i + 1)));
     assertEquals(store.events("job-3", { after: 10, limit: 5 }).map(({ id }) => id), [11, 12, 13, 14, 15]);
     assertEquals(store.events("job-4", {}), [], "another job's events are shown");
+    const state = { time: TIME, kind: "state", data: {} };
+    store.append("job-3", [state, stepEntry(31), { ...state, kind: "end" }, state]);
+    const chosen = (limit?: number) => store.events("job-3", { kinds: ["state", "end", "state"], limit });
+    assertEquals(chosen().map(({ id, kind }) => [id, kind]), [[31, "state"], [33, "end"], [34, "state"]]);
+    assertEquals(chosen(2).map(({ id }) => id), [31, 33]);
   }));
 
 Deno.test("a step that is done again replaces its figures", () =>
