@@ -6,6 +6,7 @@
  */
 import type { GenerationEvent, GenerationRequest } from "../../model/mod.ts";
 import { tokenizerOf } from "../../model/served_model.ts";
+import { GpuTurns, TURN_PARTIES } from "../../runtime/mod.ts";
 import type { GenerationLoad, GenerationService, ServedModel } from "../services.ts";
 import type { HostCommand, HostEvent, HostLoad, HostOptions } from "./messages.ts";
 import { ModelList } from "./models.ts";
@@ -131,6 +132,8 @@ export class GenerationClient implements GenerationService {
     this.#load = NO_LOAD;
     const old = this.#worker;
     this.#worker = undefined;
+    const { turns } = this.options;
+    if (turns) GpuTurns.release(turns, TURN_PARTIES.generation); // a Worker that is gone cannot
     this.#replacement = setTimeout(() => {
       this.#replacement = undefined;
       old?.terminate();

@@ -6,7 +6,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { planProfile, words } from "../../model/profile_plan.ts";
 import { runPipeline, type Submissions } from "../../model/pipeline.ts";
-import { Readback } from "../../runtime/mod.ts";
+import { GpuTurns, Readback } from "../../runtime/mod.ts";
 
 /** Notes in `log` what a pipeline does with submissions `a`, `b`, … and readbacks `1`, `2`, …; `!` is not copied at once. */
 function* noted(log: string[], script: string): Submissions {
@@ -41,6 +41,61 @@ for (const [name, script, ahead, expected] of CASES) {
     assertEquals(log.join(" "), expected);
   });
 }
+
+/** The log of a pipeline whose turns last no time; `waiting` says whether another party waits, and `|` that a turn ended. */
+async function sharedLog(script: string, waiting: boolean): Promise<string> {
+  const buffer = GpuTurns.create([1, 1]);
+  const log: string[] = [];
+  class Logged extends GpuTurns {
+    override begin(): void {
+      if (!this.isHeld) log.push("[");
+      super.begin();
+    }
+    override end(): void {
+      if (this.isHeld) log.push("]");
+      super.end();
+    }
+    override get isContended(): boolean {
+      return waiting;
+    }
+    override get isOver(): boolean {
+      return waiting && this.isHeld;
+    }
+  }
+  const turns = new Logged(buffer, 0, { quantumMs: 0 });
+  const idle = () => {
+    log.push("idle");
+    return Promise.resolve();
+  };
+  await runPipeline(noted(log, script), { ahead: () => 1, shared: { turns, idle } });
+  assertEquals(turns.isHeld, false);
+  return log.join(" ");
+}
+
+Deno.test("a pipeline that shares the GPU with nobody who wants it submits as if it were alone", async () => {
+  assertEquals(await sharedLog("ab1cd2", false), "[ a b 1 (1 c 1) d 2 (2 2) ]");
+});
+
+Deno.test("a pipeline gives its turn up when its queue is empty, and submits nothing until the next", async () => {
+  assertEquals(await sharedLog("ab1c", true), "[ a idle ] [ b idle ] [ 1 (1 ] 1) [ c idle ] [ ]");
+});
+
+Deno.test("what is copied is read without a turn, what is not waits for one", async () => {
+  assertEquals(await sharedLog("12", true), "[ 1 (1 ] 1) [ 2 (2 ] 2) [ ]");
+  assertEquals(await sharedLog("12!", true), "[ 1 (1 ] 1) [ 2 (2 ] 2) [ ]");
+});
+
+Deno.test("a pipeline that fails leaves no turn behind", async () => {
+  const buffer = GpuTurns.create([1, 1]);
+  const turns = new GpuTurns(buffer, 0);
+  const failing = function* (): Submissions {
+    yield;
+    throw new Error("lost");
+  };
+  const shared = { turns, idle: () => Promise.resolve() };
+  await assertRejects(() => runPipeline(failing(), { shared }), Error, "lost");
+  assertEquals(turns.isHeld, false);
+});
 
 Deno.test("a readback that fails ends the pipeline with its error", async () => {
   const failing = function* (): Submissions {
