@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { MAX_CONTEXT } from "../model/config.ts";
+import { GpuTurns, TURN_PARTIES } from "../runtime/turns.ts";
 import type { OpenBackend } from "./backend.ts";
 import { GenerationClient, type HostStatus } from "./generation/client.ts";
 import { TrainingJobs } from "./training/service.ts";
@@ -19,10 +20,15 @@ const DATABASE = "server.sqlite";
  * @throws {InputError} when the folder of runs cannot be used.
  */
 export const openBackend: OpenBackend = async (options, listener) => {
-  const { runs, maxSlots, maxWaiting, maxModels, cacheBytes } = options;
+  const { runs, maxSlots, maxWaiting, maxModels, cacheBytes, generationShare } = options;
+  const shares: number[] = [];
+  shares[TURN_PARTIES.training] = 1 - generationShare;
+  shares[TURN_PARTIES.generation] = generationShare;
+  const turns = GpuTurns.create(shares);
   const training = await TrainingJobs.open({
     runs,
     database: join(runs, DATABASE),
+    turns,
     onEvent: (event) => listener.onJobEvent(event),
     onProblem: (problem) => listener.onProblem(problem),
   });
@@ -32,6 +38,7 @@ export const openBackend: OpenBackend = async (options, listener) => {
     maxWaiting,
     maxModels,
     cacheBytes,
+    turns,
     maxPromptTokens: MAX_CONTEXT,
     onStatus: (status) => {
       listener.onUp(status.kind === "ready");
