@@ -12,7 +12,7 @@ import type { GenerationEvent, GenerationRequest } from "../../model/mod.ts";
 import { explainFailure } from "../../model/errors.ts";
 import { runPipeline, type Submissions } from "../../model/pipeline.ts";
 import { ServedModel } from "../../model/served_model.ts";
-import { type GpuDevice, GpuError, openDevice } from "../../runtime/mod.ts";
+import { type GpuDevice, GpuError, GpuTurns, openDevice, TURN_PARTIES } from "../../runtime/mod.ts";
 import type { HostCommand, HostEvent, HostLoad, HostOptions } from "./messages.ts";
 
 /** Time between two reports of how busy it is, in milliseconds. */
@@ -107,12 +107,16 @@ export class GenerationHost {
 
   #cancel(id: number): void {
     this.#pending.get(id)?.cancel();
+    this.#forget(id);
+  }
+
+  #forget(id: number): void {
     this.#pending.delete(id);
     this.#queue = this.#queue.filter((other) => other !== id);
   }
 
   #send(id: number, event: GenerationEvent): void {
-    if (event.kind === "end" || event.kind === "failure") this.#pending.delete(id);
+    if (event.kind === "end" || event.kind === "failure") this.#forget(id);
     if (this.#events.length === 0) queueMicrotask(() => this.#flush());
     this.#events.push([id, event]);
   }
@@ -126,6 +130,9 @@ export class GenerationHost {
 
   /** Loads what is asked for and runs what is loaded, for ever. */
   async #serve(): Promise<void> {
+    const { device, options } = this;
+    const turns = options.turns && new GpuTurns(options.turns, TURN_PARTIES.generation);
+    const shared = turns && { turns, idle: () => device.idle() };
     try {
       for (;;) {
         await this.#loadQueued();
@@ -133,7 +140,7 @@ export class GenerationHost {
           await this.#rest();
           continue;
         }
-        await runPipeline(this.#submissions());
+        await runPipeline(this.#submissions(), { shared });
       }
     } catch (problem) {
       const { message } = explainFailure(problem);
@@ -209,7 +216,7 @@ export class GenerationHost {
       }
       const ids = this.#queue.filter((id) => this.#pending.get(id)?.path === path);
       this.#queue = this.#queue.filter((id) => !ids.includes(id));
-      if (loaded) { for (const id of ids) this.#hand(id, loaded); }
+      for (const id of loaded ? ids : []) this.#hand(id, loaded!);
     }
   }
 
