@@ -1,41 +1,11 @@
 /**
- * Turns on a GPU: Workers that sleep instead of working, and a training run beside one that wants the GPU all the time.
+ * Turns on a GPU, taken by Workers that sleep instead of working.
  *
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { GpuTurns, TURN_PARTIES } from "../../runtime/turns.ts";
-import type { PartyReport, PartyWork } from "./turns_worker.ts";
-
-/** A party in a Worker. */
-class Party implements Disposable {
-  readonly #worker = new Worker(new URL("./turns_worker.ts", import.meta.url), { type: "module" });
-  readonly report = Promise.withResolvers<PartyReport>();
-  readonly holding = Promise.withResolvers<void>();
-
-  constructor(work: Pick<PartyWork, "buffer" | "party"> & Partial<PartyWork>) {
-    this.#worker.onmessage = ({ data }: MessageEvent<PartyReport | "holding">) => {
-      if (data === "holding") this.holding.resolve();
-      else this.report.resolve(data);
-    };
-    this.#worker.onerror = ({ message }) => this.report.reject(new Error(message));
-    this.#worker.postMessage({ pieceMs: 2, thinkMs: 0, delayMs: 0, untilMs: 800, ...work });
-  }
-
-  [Symbol.dispose](): void {
-    this.#worker.terminate();
-  }
-}
-
-/** Runs parties at once and returns the turns of each. */
-async function turnsOf(...works: ConstructorParameters<typeof Party>[0][]): Promise<PartyReport["turns"][]> {
-  const parties = works.map((work) => new Party(work));
-  const reports = await Promise.all(parties.map(({ report }) => report.promise));
-  for (const party of parties) party[Symbol.dispose]();
-  return reports.map(({ turns }) => turns);
-}
-
-type Turns = PartyReport["turns"];
+import { Party, type Turns, turnsOf } from "./party.ts";
 
 /** Milliseconds of turns while both parties were there. */
 function sharedTime(all: readonly Turns[]): number[] {
@@ -96,29 +66,29 @@ Deno.test("who was idle gets its share from then on, not the time that it missed
 Deno.test("the turn of a Worker that was ended goes to the next", async () => {
   const buffer = GpuTurns.create([1, 1]);
   const dead = new Party({ buffer, party: 0, untilMs: 60_000, neverEnds: true });
-  await dead.holding.promise;
+  await dead.holding;
   using next = new Party({ buffer, party: 1, untilMs: 300 });
   await new Promise((resolve) => setTimeout(resolve, 50));
   dead[Symbol.dispose]();
   GpuTurns.release(buffer, 0);
-  assert((await next.report.promise).turns.length > 0);
+  assert((await next.report).turns.length > 0);
 });
 
 Deno.test("a party that hangs is passed over after a while, and does not end the turn of who came next", async () => {
   const buffer = GpuTurns.create([1, 1]);
   using hanging = new Party({ buffer, party: 0, untilMs: 1500, neverEnds: true });
-  await hanging.holding.promise;
+  await hanging.holding;
   using next = new Party({ buffer, party: 1, untilMs: 2000, patienceMs: 200, pieceMs: 500 });
-  const [[from]] = (await next.report.promise).turns;
+  const [[from]] = (await next.report).turns;
   assert(from > 0);
-  const { turns } = await hanging.report.promise;
+  const { turns } = await hanging.report;
   assert(from < turns[0][1], "nobody passed the party over");
 });
 
 Deno.test("a wish of a Worker that was ended holds nobody up", async () => {
   const buffer = GpuTurns.create([1, 1]);
   using holder = new Party({ buffer, party: 1, untilMs: 60_000, neverEnds: true });
-  await holder.holding.promise;
+  await holder.holding;
   const waiting = new Party({ buffer, party: 0, untilMs: 60_000 });
   await new Promise((resolve) => setTimeout(resolve, 300));
   waiting[Symbol.dispose]();
