@@ -36,7 +36,7 @@ export function welcome({ url, adapter, models, jobs }: WelcomeFacts, options: S
     ],
   ];
   if (!isLocal) {
-    rows.push(["", "tokens and texts are sent as they are: put a proxy with TLS before the server"]);
+    rows.push(["", "other machines reach it, unencrypted: put a proxy with TLS before the server"]);
   }
   const lines = rows.map(([name, text]) => `  ${name.padEnd(8)}${text}`);
   return [`Sinter listens at ${url} (Ctrl-C to stop)`, ...lines].join("\n");
