@@ -248,6 +248,9 @@ export function trainingRoutes(
     const isSeen = isOver(training.get(id).state) && training.events(id, { after, limit: 1 }).length === 0;
     // A browser reconnects whenever a stream ends, unless it is told that there is none.
     if (isSeen) return context.body(null, 204);
+    if (context.req.method === "HEAD") {
+      return context.body(null, 200, { "Content-Type": "text/event-stream" });
+    }
     return streamEvents(context, (signal) => training.follow(id, after, signal), heartbeatMs);
   });
 

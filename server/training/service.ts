@@ -37,6 +37,8 @@ export interface TrainingJobsOptions extends JournalListeners {
   readonly turns?: SharedArrayBuffer;
   /** Milliseconds of work that may be lost, besides those of a step; two minutes by default. */
   readonly autosaveMs?: number;
+  /** Milliseconds for which an automatic checkpoint stays beside a newer one, for those who are reading it; a minute. */
+  readonly autosaveGraceMs?: number;
   /** Jobs that may wait; 100 by default. */
   readonly maxQueued?: number;
   /** Starts trainers; by default each is a Worker of its own. */
@@ -55,11 +57,10 @@ interface Current {
   savedStep: number;
   /** An automatic checkpoint has been asked for. */
   isSaving: boolean;
-  /** Removals of checkpoints. */
-  cleaning: Promise<void>;
 }
 
 const AUTOSAVE_MS = 120_000;
+const AUTOSAVE_GRACE_MS = 60_000;
 const MAX_QUEUED = 100;
 /** Time until something that could not be written down is tried again, in milliseconds. */
 const RETRY_MS = 1000;
@@ -68,6 +69,8 @@ const RETRY_MS = 1000;
 export class TrainingJobs implements TrainingService {
   readonly #journal: Journal;
   readonly #autosaver: ReturnType<typeof setInterval>;
+  /** Removals of checkpoints that are still to come. */
+  readonly #removals = new Set<() => Promise<void>>();
   #current?: Current;
   #isClosing = false;
 
@@ -107,6 +110,7 @@ export class TrainingJobs implements TrainingService {
       await current.settled;
       clearTimeout(timer);
     }
+    await Promise.all([...this.#removals].map((remove) => remove()));
     this.#journal.close();
     this.store.close();
   }
@@ -253,12 +257,10 @@ export class TrainingJobs implements TrainingService {
       next: "running",
       savedStep: -1,
       isSaving: false,
-      cleaning: Promise.resolve(),
     };
   }
 
   async #end(id: string, outcome: Outcome): Promise<void> {
-    await this.#current!.cleaning;
     for (;;) {
       try {
         this.#enterAfter(id, outcome, this.#current!.next);
@@ -329,8 +331,15 @@ export class TrainingJobs implements TrainingService {
       id,
       notice(`the automatic checkpoint of step ${autosave} is removed`, { autosave: null }),
     );
-    const remove = () => removeCheckpoint(this.#directory(id), autosave);
-    current.cleaning = current.cleaning.then(remove).catch((problem) => this.options.onProblem?.(problem));
+    const remove = async () => {
+      clearTimeout(timer);
+      this.#removals.delete(remove);
+      await removeCheckpoint(this.#directory(id), autosave).catch((problem) =>
+        this.options.onProblem?.(problem)
+      );
+    };
+    const timer = setTimeout(remove, this.options.autosaveGraceMs ?? AUTOSAVE_GRACE_MS);
+    this.#removals.add(remove);
   }
 
   async #autosave(): Promise<void> {

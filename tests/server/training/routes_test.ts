@@ -194,6 +194,8 @@ Deno.test("events come with ids, in order, and the stream ends with the job; the
     assertEquals((await after({ "last-event-id": "x" })).status, 400);
     assertEquals((await after({}, "?after=-1")).status, 400);
     assertEquals((await app.request(`${JOBS}/b/events`)).status, 404);
+    const head = await app.request(`${JOBS}/a/events`, { method: "HEAD" });
+    assertEquals([head.status, head.body], [200, null]);
   }));
 
 Deno.test("a client that loses its connection again and again misses no event and sees none twice", () =>

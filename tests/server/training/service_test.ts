@@ -236,7 +236,7 @@ Deno.test("an automatic checkpoint is made when steps are unsaved, and goes when
       [101, 100],
       "a wanted checkpoint is gone",
     );
-  }, { autosaveMs: 25 }));
+  }, { autosaveMs: 25, autosaveGraceMs: 0 }));
 
 Deno.test("after a restart the running job is first and goes on, queued ones wait in order, paused ones stay", () =>
   withRuns(async (runs) => {
