@@ -45,6 +45,8 @@ export const MAX_ATTEMPTS = 3;
 const ATTEMPT_DELAYS = [0, 1000, 3000];
 /** How long a trainer may take to end without saving before its Worker is ended, in milliseconds. */
 const DISCARD_MS = 5000;
+/** Questions that may wait for a trainer: each takes time from the training. */
+const MAX_ASKED = 8;
 
 /** One job on the device. */
 export class JobRun {
@@ -171,6 +173,11 @@ export class JobRun {
         "job_not_running",
         "The job is about to start or to end; try again in a moment.",
       );
+    }
+    if (this.#asked.size >= MAX_ASKED) {
+      const message =
+        `The job has ${MAX_ASKED} checkpoints and samples to make already; try again in a moment.`;
+      throw new ApiError(429, "too_many_questions", message, { retryAfter: 5 });
     }
     const id = ++this.#lastAsk;
     const asked = Promise.withResolvers<{ step: number; text?: string }>();

@@ -107,13 +107,15 @@ const pauseJob = action("pause", "Save, and give the device up");
 const resumeJob = action("resume", "Queue a paused or failed job again");
 const cancelJob = action("cancel", "End a job; its checkpoints stay");
 
+const crowded = { 429: json(errorSchema, "The job has too many checkpoints and samples to make already.") };
+
 const saveJob = createRoute({
   method: "post",
   path: `${JOBS}/{id}/checkpoint`,
   tags,
   summary: "Save a checkpoint now",
   request: { params: jobParams },
-  responses: { 200: json(checkpointSchema, "It is on the disk."), ...refusals, ...conflict },
+  responses: { 200: json(checkpointSchema, "It is on the disk."), ...refusals, ...conflict, ...crowded },
 });
 
 const sampleJob = createRoute({
@@ -122,7 +124,7 @@ const sampleJob = createRoute({
   tags,
   summary: "Continue a prompt with the weights as they are now",
   request: { params: jobParams, body: { ...json(sampleRequestSchema, "The prompt."), required: true } },
-  responses: { 200: json(sampleSchema, "The text."), ...refusals, ...conflict },
+  responses: { 200: json(sampleSchema, "The text."), ...refusals, ...conflict, ...crowded },
 });
 
 const jobEvents = createRoute({

@@ -35,6 +35,8 @@ export interface TrainingJobsOptions extends JournalListeners {
   readonly database: string;
   /** Where device threads take turns; left out: a job has the device to itself. */
   readonly turns?: SharedArrayBuffer;
+  /** Directory that compiled programs are reported to; left out: they are not. */
+  readonly programs?: string;
   /** Milliseconds of work that may be lost, besides those of a step; two minutes by default. */
   readonly autosaveMs?: number;
   /** Milliseconds for which an automatic checkpoint stays beside a newer one, for those who are reading it; a minute. */
@@ -240,7 +242,7 @@ export class TrainingJobs implements TrainingService {
     const { turns, makeTrainer } = this.options;
     this.#enter(id, "running", { startedAt: startedAt ?? now() });
     const run = new JobRun({
-      request: trainRequest(config as JobConfig, this.#directory(id)),
+      request: { ...trainRequest(config as JobConfig, this.#directory(id)), programs: this.options.programs },
       turns,
       makeTrainer,
       onEvent: (event) => this.#note(id, event),

@@ -210,6 +210,18 @@ Deno.test("what was asked of a trainer that ends or loses its device is refused,
     assertEquals(await askedAgain, [409, "job_not_running"]);
   }));
 
+Deno.test("clients cannot pile up samples until nothing is trained any more", () =>
+  withScriptedJobs(async (jobs, trainers) => {
+    await jobs.create({ ...TINY, name: "a" });
+    const trainer = await trainers.next();
+    trainer.ask = () => {};
+    const ask = () => refusal(() => jobs.sample("a", { prompt: "x", maxTokens: 1 }));
+    const asked = Array.from({ length: 8 }, ask);
+    assertEquals(await ask(), [429, "too_many_questions"]);
+    trainer.finish();
+    assertEquals(await Promise.all(asked), Array(8).fill([409, "job_not_running"]));
+  }));
+
 Deno.test("an automatic checkpoint is made when steps are unsaved, and goes when there is a newer one", () =>
   withScriptedJobs(async (jobs, trainers) => {
     await jobs.create({ ...TINY, name: "a", saveEvery: 100 });
