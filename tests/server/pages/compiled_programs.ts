@@ -8,6 +8,7 @@ import { layoutParameters } from "../../../model/params.ts";
 import { traceTrainStep } from "../../../model/programs.ts";
 import { planRun } from "../../../model/run_options.ts";
 import type { ProgramReport, ReportedRange } from "../../../server/pages/browser/wire.d.ts";
+import { gzipped } from "../fake_programs.ts";
 import type { ProgramService, ProgramSummary } from "../../../server/services.ts";
 
 /** One program: a training step of the nano model. */
@@ -41,13 +42,19 @@ export class CompiledPrograms implements ProgramService {
     return Promise.resolve([this.#summary]);
   }
 
-  get(hash: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-    return Promise.resolve(hash === this.#summary.hash ? { ...this.#report } : undefined);
+  async get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return hash === this.#summary.hash ? await gzipped(this.#report) : undefined;
   }
 }
 
 function reportOf(compilation: Compilation): ProgramReport {
-  const { program, fusion: { graph, groups, boundaries, groupOf } } = compilation;
+  const { program, fusion: { graph, groups, boundaries, groupOf }, storage } = compilation;
+  const stored = new Set(storage.works.flatMap(({ stores }) => stores.map(({ node }) => node)));
+  // Views and what is computed where it is read stand for what they are made of.
+  const storedIn = (node: number): number[] =>
+    stored.has(node) ? [node] : graph.nodes[node].inputs.flatMap(storedIn);
+  // As if every value had a buffer of its own.
+  const rangeOf = (node: number): ReportedRange => ({ buffer: node, offset: 0, size: 1 });
   return {
     hash: program.hash,
     name: program.name,
@@ -56,17 +63,16 @@ function reportOf(compilation: Compilation): ProgramReport {
       (["graph", "joint", "groups", "plan"] as const).map((stage) => [stage, explain(compilation, stage)]),
     ),
     kernels: program.kernels,
-    dispatches: program.dispatches.map(({ kernel, group, bytes, flops, workgroups, ranges }, i) => {
-      const { bindings } = program.kernels[kernel];
-      const bound = (kind: string): ReportedRange[] => ranges.filter((_, at) => bindings[at] === kind);
+    dispatches: program.dispatches.map(({ kernel, group, bytes, flops, workgroups }, i) => {
+      const nodes = groups.find(({ id }) => id === group)?.nodes ?? [];
       return {
         kernel,
         group,
         bytes,
         flops,
         workgroups,
-        reads: bound("read"),
-        writes: bound("read_write"),
+        reads: nodes.flatMap((node) => graph.nodes[node].inputs.flatMap(storedIn)).map(rangeOf),
+        writes: nodes.filter((node) => stored.has(node)).map(rangeOf),
         ms: bytes / 1e7 + flops / 1e8 + 0.01 * (i % 3),
       };
     }),

@@ -123,6 +123,7 @@ const PROFILE = {
   queue: { first: 6, end: 9 },
   kernels: { first: 9, end: 11 },
   use: { windowMs: 128, busyShare: 0.94 },
+  launchMs: {},
   kernelsByTime: [
     { name: "linearCrossEntropy_41", share: 0.31 },
     { name: "matmul_backward_17", share: 0.22 },

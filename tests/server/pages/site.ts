@@ -5,13 +5,17 @@
  */
 import { join } from "@std/path";
 import { type AppOptions, createApp } from "../../../server/app.ts";
-import { generationRoutes } from "../../../server/generation/routes.ts";
-import { pageRoutes } from "../../../server/pages/routes.ts";
-import { trainingRoutes } from "../../../server/training/routes.ts";
+import { Lifecycle } from "../../../server/operations/lifecycle.ts";
 import { TrainingJobs } from "../../../server/training/service.ts";
 import { FakeGeneration } from "../fake_generation.ts";
 import { CompiledPrograms } from "./compiled_programs.ts";
 import { LearningTrainer } from "./learning_trainer.ts";
+
+/** How the server behaves. */
+export type SiteOptions = AppOptions & {
+  /** Model of the program that it has compiled. */
+  readonly preset?: "nano" | "gpt2";
+};
 
 /** A server that runs. */
 export interface Site {
@@ -19,7 +23,10 @@ export interface Site {
 }
 
 /** Runs a test with a server, which is gone afterwards. */
-export async function withSite(test: (site: Site) => Promise<void>, options: AppOptions = {}): Promise<void> {
+export async function withSite(
+  test: (site: Site) => Promise<void>,
+  { preset = "nano", ...options }: SiteOptions = {},
+): Promise<void> {
   const runs = await Deno.makeTempDir({ prefix: "sinter-pages-" });
   const training = await TrainingJobs.open({
     runs,
@@ -27,19 +34,10 @@ export async function withSite(test: (site: Site) => Promise<void>, options: App
     makeTrainer: (onEvent) => new LearningTrainer(onEvent),
   });
   const generation = new FakeGeneration({ tokenMs: 15 });
-  const programs = new CompiledPrograms();
-  const app = createApp({ training, generation, programs }, options);
-  const has = new Set(app.routes.map(({ path }) => path));
-  if (!has.has("/playground")) app.route("/", pageRoutes());
-  if (!has.has("/v1/training/jobs")) app.route("/", trainingRoutes(training));
-  if (!has.has("/generate")) app.route("/", generationRoutes(generation));
-  if (!has.has("/v1/models")) {
-    app.get(
-      "/v1/models",
-      async (context) => context.json({ object: "list", data: await generation.models() }),
-    );
-  }
-  if (!has.has("/v1/programs")) {
+  const programs = new CompiledPrograms(preset);
+  const lifecycle = Lifecycle.ready();
+  const app = createApp({ training, generation, programs }, { ...options, lifecycle });
+  if (!app.routes.some(({ path }) => path === "/v1/programs")) {
     app.get("/v1/programs", async (context) => context.json({ programs: await programs.list() }));
     app.get(
       "/v1/programs/:hash",
@@ -50,6 +48,7 @@ export async function withSite(test: (site: Site) => Promise<void>, options: App
   try {
     await test({ url: `http://127.0.0.1:${server.addr.port}` });
   } finally {
+    lifecycle.drain();
     await training.close({ withinMs: 0 });
     await server.shutdown();
     await Deno.remove(runs, { recursive: true });

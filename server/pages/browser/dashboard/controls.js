@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { naming } from "../shared/address.js";
 import { callJson } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { attempt, showDone } from "../shared/notice.js";
@@ -11,7 +12,7 @@ import { attempt, showDone } from "../shared/notice.js";
 /** @typedef {import("../wire.d.ts").Job} Job */
 
 /**
- * Buttons for a job.
+ * Buttons for a job, and a link to its model where it may have been saved.
  *
  * @param {Job} job
  * @param {(job: Job) => void} onJob Called with the job as it is afterwards.
@@ -35,10 +36,11 @@ export function jobControls({ id, state }, onJob, onCheckpoint) {
     if (confirm(`End the job ${id}? Its checkpoints stay.`)) onJob(await post("cancel"));
   });
   cancel.classList.add("danger");
+  const use = el("a", { class: "button", href: `/playground${naming("model", id)}` }, "Try the model");
   if (state === "running") return [pause, save, cancel];
   if (state === "queued") return [pause, cancel];
-  if (state === "paused") return [resume, cancel];
-  return state === "failed" ? [resume] : [];
+  if (state === "paused") return [resume, cancel, use];
+  return state === "failed" ? [resume, use] : [use];
 }
 
 /**

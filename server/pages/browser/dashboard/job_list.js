@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { naming } from "../shared/address.js";
 import { callJson } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { figure } from "../shared/format.js";
@@ -101,7 +102,7 @@ export class JobList {
     return el(
       "a",
       {
-        href: `#${encodeURIComponent(id)}`,
+        href: naming("job", id),
         class: "job-row",
         "data-job": id,
         "aria-current": id === this.#chosen ? "true" : undefined,

@@ -5,6 +5,7 @@
  * @module
  */
 import { attempt } from "../shared/notice.js";
+import { named, naming } from "../shared/address.js";
 import { byId } from "../shared/dom.js";
 import { startShell } from "../shared/shell.js";
 import { showNoJobs } from "./empty.js";
@@ -21,12 +22,12 @@ const list = new JobList(byId("jobs", HTMLUListElement), byId("older", HTMLButto
 
 /** @param {string} id */
 function choose(id) {
-  history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+  history.replaceState(null, "", naming("job", id));
   show();
 }
 
 function show() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = named("job");
   if (id === "") return;
   list.choose(id);
   if (view?.id === id) return;
@@ -38,7 +39,7 @@ function show() {
 function onJobs(jobs) {
   if (view) return;
   const first = jobs.find(({ state }) => state === "running") ?? jobs[0];
-  if (location.hash.length > 1) show();
+  if (named("job") !== "") show();
   else if (first) choose(first.id);
   else showNoJobs(place, newJob);
 }
@@ -46,7 +47,7 @@ function onJobs(jobs) {
 function newJob() {
   openNewJob(async (job) => {
     await list.refresh();
-    location.hash = encodeURIComponent(job.id);
+    location.hash = naming("job", job.id);
     place.querySelector("h2")?.focus();
   });
 }

@@ -18,6 +18,9 @@ import { showToken } from "./token_detail.js";
 /** Ends in words. */
 const ENDS = { stop: "ended", length: "all tokens drawn", deadline: "out of time" };
 
+/** More are refused by the server. */
+const MOST_CHOICES = 16;
+
 const form = byId("form", HTMLFormElement);
 const prompt = byId("prompt", HTMLTextAreaElement);
 const model = byId("model", HTMLSelectElement);
@@ -33,25 +36,22 @@ let current;
 
 async function start() {
   if (current || !form.reportValidity()) return;
-  const options = chosenOptions();
+  const chosen = chosenOptions();
   const abort = current = new AbortController();
-  generate.disabled = true;
-  stop.disabled = false;
+  switchButtons(generate, stop);
   acceptOptions();
   detail.replaceChildren();
   setText(announcement, "Generating.");
-  /** @type {ChoiceView[]} */
-  const views = [];
+  const views = makeViews(Number(chosen.n ?? 1) || 1, chosen.logprobs !== undefined);
   try {
     timing.start();
     const body = {
-      ...options,
+      ...chosen,
       prompt: prompt.value,
       stream: true,
       ...model.value ? { model: model.value } : {},
     };
     const response = await call("/generate", { method: "POST", body, signal: abort.signal });
-    views.push(...makeViews(Number(options.n ?? 1), options.logprobs !== undefined));
     await read(response, views);
     setText(announcement, "The text is complete.");
   } catch (problem) {
@@ -59,12 +59,25 @@ async function start() {
     for (const view of views) view.end(reason);
     setText(announcement, `Generation was ${reason}.`);
     const isShown = problem instanceof ApiProblem && refuseOption(problem.param, problem.message);
+    if (isShown) options.open = true;
     if (!isShown) showProblem(problem);
   } finally {
     current = undefined;
-    generate.disabled = false;
-    stop.disabled = true;
+    switchButtons(stop, generate);
   }
+}
+
+/**
+ * Takes one button out of use and the other into it; the focus goes along.
+ *
+ * @param {HTMLButtonElement} off
+ * @param {HTMLButtonElement} on
+ */
+function switchButtons(off, on) {
+  const hadFocus = document.activeElement === off;
+  on.disabled = false;
+  if (hadFocus) on.focus();
+  off.disabled = true;
 }
 
 /**
@@ -72,7 +85,10 @@ async function start() {
  * @param {boolean} withTokens
  */
 function makeViews(count, withTokens) {
-  const titles = Array.from({ length: count }, (_, at) => count > 1 ? `Text ${at + 1}` : "Text");
+  const titles = Array.from(
+    { length: Math.min(count, MOST_CHOICES) },
+    (_, at) => count > 1 ? `Text ${at + 1}` : "Text",
+  );
   const views = titles.map((title) =>
     new ChoiceView(prompt.value, title, withTokens, (token) => showToken(detail, token))
   );
@@ -136,9 +152,10 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start();
 });
 
-byId("options", HTMLFieldSetElement).append(
-  el("div", { class: "fields" }, ...OPTIONS.map(({ element }) => element)),
-);
+const options = byId("options", HTMLDetailsElement);
+options.append(el("div", { class: "fields" }, ...OPTIONS.map(({ element }) => element)));
+// On a phone the answer would be far below.
+options.open = !matchMedia("(max-width: 56rem)").matches;
 startShell();
 showHelp();
 attempt(async () => await readModels(model) || showNoModels());

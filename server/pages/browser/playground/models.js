@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { named } from "../shared/address.js";
 import { callJson } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 
@@ -14,7 +15,7 @@ import { el } from "../shared/dom.js";
  * @returns {Promise<boolean>} False when there is none.
  */
 export async function readModels(select) {
-  const chosen = select.value || decodeURIComponent(location.hash.slice(1));
+  const chosen = select.value || named("model");
   const { data } = await callJson("/v1/models");
   select.replaceChildren(
     ...data.map((/** @type {{id: string}} */ { id }) =>

@@ -15,7 +15,7 @@ import { layOut, NODE } from "./layout.js";
 /** Edges over more than this height are drawn when one of their ends is chosen. */
 const LONG_EDGE = 320;
 /** Characters of a name that fit. */
-const NAME_LENGTH = 25;
+const NAME_LENGTH = 30;
 
 /** The drawing. */
 export class GraphView {
@@ -172,6 +172,6 @@ function drawBand({ title, y, height }, width) {
     "g",
     { class: "band" },
     svg("rect", { y, width, height, rx: 6 }),
-    ...title.split(" ").map((word, line) => svg("text", { x: 10, y: y + 28 + 15 * line }, word)),
+    ...title.split("\n").map((word, line) => svg("text", { x: 10, y: y + 28 + 15 * line }, word)),
   );
 }

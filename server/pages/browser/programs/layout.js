@@ -11,7 +11,7 @@
 /** @typedef {import("./report.js").Band} Band */
 
 /** Sizes in the unit of the drawing: a pixel at natural size. */
-export const NODE = { width: 196, height: 30, gapX: 18, gapY: 20 };
+export const NODE = { width: 236, height: 30, gapX: 18, gapY: 20 };
 /** Room for a band's title, and around its launches. */
 const GUTTER = 112;
 const PADDING = 12;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { named, naming } from "../shared/address.js";
 import { callJson } from "../shared/api.js";
 import { byId, el } from "../shared/dom.js";
 import { attempt } from "../shared/notice.js";
@@ -15,14 +16,14 @@ const place = byId("main", HTMLElement);
 let shown = "";
 
 async function show() {
-  const [hash, launch] = location.hash.slice(1).split("/");
+  const [hash, launch] = named("program").split("/");
   if (hash === shown && place.firstChild) return;
   shown = hash;
   place.replaceChildren(el("p", { class: "quiet" }, "Reading …"));
   const view = hash === "" ? programList((await callJson("/v1/programs")).programs) : programView(
     await callJson(`/v1/programs/${encodeURIComponent(hash)}`),
     launch === undefined ? undefined : Number(launch) - 1,
-    (index) => history.replaceState(null, "", `#${hash}/${index + 1}`),
+    (index) => history.replaceState(null, "", naming("program", `${hash}/${index + 1}`)),
   );
   if (hash !== shown) return;
   place.replaceChildren(view);

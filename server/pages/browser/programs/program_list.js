@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { naming } from "../shared/address.js";
 import { el } from "../shared/dom.js";
 import { bytes, count, duration } from "../shared/format.js";
 
@@ -34,7 +35,7 @@ export function programList(programs) {
     el(
       "tr",
       {},
-      el("td", {}, el("a", { href: `#${hash}`, class: "mono" }, name)),
+      el("td", {}, el("a", { href: naming("program", hash), class: "mono" }, name)),
       el("td", {}, usedBy.join(", ")),
       el("td", { class: "right" }, count(kernels)),
       el("td", { class: "right" }, count(dispatches)),

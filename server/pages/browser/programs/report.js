@@ -21,7 +21,7 @@
 
 /**
  * @typedef {object} Band Launches that follow one another in the same module and phase.
- * @property {string} title
+ * @property {string} title Phase and module, each a line.
  * @property {Launch[]} launches
  */
 
@@ -93,5 +93,5 @@ export function bandsOf(launches, { groups }) {
 function bandTitle(scopes, phase) {
   const layers = new Set(scopes.map((scope) => scope.match(/^\w+\.\d+/)?.[0] ?? scope.split(".")[0]));
   const layer = layers.size > 1 ? [...layers].sort().join(", ") : [...layers][0] ?? "";
-  return [phase === "forward" ? "" : phase, layer].filter((part) => part !== "").join(" ") || "forward";
+  return [phase === "forward" && layer !== "" ? "" : phase, layer].filter((part) => part !== "").join("\n");
 }

@@ -41,19 +41,20 @@ export function showDone(text) {
 }
 
 /**
- * Does something and shows what goes wrong; a button is out of use meanwhile.
+ * Does something and shows what goes wrong. A button is out of use meanwhile, but keeps the focus.
  *
  * @param {() => Promise<unknown>} action
  * @param {HTMLButtonElement} [button]
  */
 export async function attempt(action, button) {
-  if (button) button.disabled = true;
+  if (button?.getAttribute("aria-disabled") === "true") return;
+  button?.setAttribute("aria-disabled", "true");
   try {
     await action();
   } catch (problem) {
     showProblem(problem);
   } finally {
-    if (button) button.disabled = false;
+    button?.removeAttribute("aria-disabled");
   }
 }
 
