@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { encodeHex } from "@std/encoding";
 import { delay } from "@std/async/delay";
 import { join } from "@std/path";
 import { ApiError } from "../http/error.ts";
@@ -19,6 +18,7 @@ import type {
   StepMetrics,
   TrainingService,
 } from "../services.ts";
+import { generatedName, makeDirectory, nameTaken } from "./job_directory.ts";
 import { isOver, Journal, type JournalListeners } from "./journal.ts";
 import { JobRun, type MakeTrainer, MAX_ATTEMPTS, type Outcome } from "./job_run.ts";
 import { checkConfig, trainRequest } from "./request.ts";
@@ -414,27 +414,4 @@ function now(): string {
 
 function notice(text: string, patch: JobPatch) {
   return { time: now(), kind: "notice", data: { text }, patch };
-}
-
-function nameTaken(name: string): ApiError {
-  return new ApiError(409, "name_taken", `There is a run ${name} already; choose another name.`, {
-    param: "name",
-  });
-}
-
-/** Makes a new job's directory. An empty one is of a job that was being made when the server died. */
-function makeDirectory(path: string, name: string): void {
-  try {
-    Deno.mkdirSync(path);
-  } catch (problem) {
-    if (!(problem instanceof Deno.errors.AlreadyExists)) throw problem;
-    const isFree = Deno.lstatSync(path).isDirectory && Deno.readDirSync(path)[Symbol.iterator]().next().done;
-    if (!isFree) throw nameTaken(name);
-  }
-}
-
-/** `20260131-142233-1f0a2b`: sorts by time. */
-function generatedName(date: Date): string {
-  const time = date.toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
-  return `${time}-${encodeHex(crypto.getRandomValues(new Uint8Array(3)))}`;
 }
