@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import type { ProgramReport } from "../../../compiler/mod.ts";
 import { createApp } from "../../../server/app.ts";
 import { readPageFiles } from "../../../server/pages/files.ts";
 import type * as wire from "../../../server/pages/browser/wire.d.ts";
@@ -105,6 +106,14 @@ export function expectedOf(
   step: services.StepMetrics,
   checkpoint: services.JobCheckpoint,
   program: services.ProgramSummary,
-): [wire.Job, wire.JobEvent, wire.StepMetrics, wire.JobCheckpoint, wire.ProgramSummary] {
-  return [job, event, step, checkpoint, program];
+  report: ProgramReport,
+): [
+  wire.Job,
+  wire.JobEvent,
+  wire.StepMetrics,
+  wire.JobCheckpoint,
+  wire.ProgramSummary,
+  wire.ProgramReport,
+] {
+  return [job, event, step, checkpoint, program, report];
 }
