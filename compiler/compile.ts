@@ -39,6 +39,8 @@ export interface CompileOptions {
   readonly schedules?: ScheduleLookup;
   /** Most memory that the program may hold at once, in bytes; values are recomputed rather than kept to stay below. */
   readonly memoryBytes?: number;
+  /** Is given every stage of the compilation, whoever asked for the program alone. */
+  readonly onCompiled?: (compilation: Compilation) => void;
 }
 
 /** Every stage of one compilation. */
@@ -137,7 +139,20 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     compileMs,
   };
   const { tunables } = set;
-  return { graph, decomposed, simplified, fusion, storage, kernels, order, placement, program, tunables };
+  const compilation: Compilation = {
+    graph,
+    decomposed,
+    simplified,
+    fusion,
+    storage,
+    kernels,
+    order,
+    placement,
+    program,
+    tunables,
+  };
+  options.onCompiled?.(compilation);
+  return compilation;
 }
 
 function untimed<T>(_: string, run: () => T): T {

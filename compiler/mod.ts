@@ -12,6 +12,7 @@ export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat, isHalf } from "./dtype.ts";
 export { GraphError, InternalError, LimitError, MemoryBudgetError, ShapeError } from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
+export { type ProgramReport, type ReportedDispatch, type ReportedGroup, reportOf } from "./report.ts";
 export type { Boundary, Fusion, Group, GroupKind, Mode, Optimization } from "./fusion.ts";
 export {
   type Attrs,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { compileGraph, type Graph } from "../compiler/mod.ts";
+import { type Compilation, compileGraph, type Graph } from "../compiler/mod.ts";
 import type { GpuDevice, LoadedProgram, Readback, StateStore } from "../runtime/mod.ts";
 import { type ModelConfig, paddedVocabulary } from "./config.ts";
 import { cacheElements, cacheNames, traceDecode, tracePrefill } from "./decode_programs.ts";
@@ -78,8 +78,8 @@ export interface DecoderOptions {
   readonly dtype?: Precision;
   /** Which schedules the kernels get; the templates' own by default. */
   readonly tuning?: Tuning;
-  /** Told of every program that is compiled. */
-  readonly onCompiled?: (graph: Graph, name: string) => void;
+  /** Is given every program that is compiled. */
+  readonly onCompiled?: (compilation: Compilation) => void;
 }
 
 /** Programs and cache of one model. */
@@ -174,8 +174,7 @@ export class Decoder {
     const graph = this.#trace(need, name);
     const [program] = tuning
       ? await tuning.compile([{ graph, name, runs: 1 }])
-      : [compileGraph(graph, device.capabilities, { mode, name })];
-    onCompiled?.(graph, name);
+      : [compileGraph(graph, device.capabilities, { mode, name, onCompiled })];
     const isFresh = !states.has(cacheNames(config)[0]);
     const loaded = await device.load(program, states);
     if (isFresh) { for (const cache of cacheNames(config)) if (states.has(cache)) states.clear(cache); }

@@ -48,6 +48,8 @@ export interface ProfileSummary {
   };
   /** The kernels that took most, with their shares of the time of all kernels. */
   readonly kernelsByTime: readonly { readonly name: string; readonly share: number }[];
+  /** Mean milliseconds of a launch, by kernel. */
+  readonly launchMs: Readonly<Record<string, number>>;
 }
 
 /**

@@ -71,6 +71,8 @@ export interface TrainRequest {
   readonly profile?: string;
   /** Steps that are profiled as they run; 5 by default. */
   readonly profileSteps?: number;
+  /** Directory that compiled programs are reported to; see `program_reports.ts`. */
+  readonly programs?: string;
   /** Go on without a profile, with a notice, where there can be none. */
   readonly profileIsOptional?: boolean;
 }

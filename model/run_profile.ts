@@ -153,6 +153,7 @@ export class RunProfile {
       kernels,
       use: use && { windowMs: use.windowMs, busyShare: use.busyShare, gap: use.gaps[0] },
       kernelsByTime: kernelsByTime(recording),
+      launchMs: launchMs(recording),
     };
   }
 
@@ -204,6 +205,15 @@ function rowsOf({ device, host }: Recording, use: QueueUse | undefined): TraceRo
       spans: seen.filter((span) => span.thread === thread),
     })),
   ];
+}
+
+function launchMs({ device }: Recording): ProfileSummary["launchMs"] {
+  const times = new Map<string, { ms: number; launches: number }>();
+  for (const { name, start, end } of device.flatMap(({ kernels }) => kernels)) {
+    const { ms, launches } = times.get(name) ?? { ms: 0, launches: 0 };
+    times.set(name, { ms: ms + end - start, launches: launches + 1 });
+  }
+  return Object.fromEntries(Array.from(times, ([name, { ms, launches }]) => [name, ms / launches]));
 }
 
 function kernelsByTime({ device }: Recording): ProfileSummary["kernelsByTime"] {

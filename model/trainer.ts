@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { basename } from "@std/path";
 import { Dataset, encodeText, loadText, loadTokenizer, type Tokenizer } from "../data/mod.ts";
 import {
   type GpuDevice,
@@ -21,6 +22,7 @@ import type { TrainerAsk, TrainerEvent } from "./messages.ts";
 import { cutParameters, joinParameters, layoutParameters } from "./params.ts";
 import { runPipeline, type Submissions } from "./pipeline.ts";
 import { LOSS_SCALING, requirePrecision } from "./precision.ts";
+import { ProgramReports } from "./program_reports.ts";
 import { planProfile, PROFILE_STEPS } from "./profile_plan.ts";
 import { findStart } from "./resume.ts";
 import { planRun, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
@@ -70,6 +72,7 @@ export class Trainer {
   #device?: GpuDevice;
   #profile?: RunProfile;
   #savedPath?: string;
+  #reports?: ProgramReports;
   readonly #saver = new Saver((saved) => this.#noteSaved(saved));
 
   /** @param emit Takes the events of the run, in order; the last one is `end` or `failure`. */
@@ -137,6 +140,9 @@ export class Trainer {
       validationTokens: data.validation.length,
       resumedFrom: start,
     });
+    this.#reports = request.programs === undefined
+      ? undefined
+      : new ProgramReports(request.programs, basename(out));
     const tuning = await Tuning.open(device, {
       choice: request.tune,
       // A checkpoint from before schedules were kept is of a run with the templates' own.
@@ -144,6 +150,7 @@ export class Trainer {
       mode: plan.mode,
       steps: plan.steps - start,
       notify: (text) => this.emit({ kind: "notice", text }),
+      onCompiled: (compilation) => this.#reports?.add(compilation),
     });
     const session = await this.#openSession(device, plan, tuning);
     if (checkpoint) await restore(session, checkpoint);
@@ -353,7 +360,9 @@ export class Trainer {
       await this.#saver.settled(); // a checkpoint that is being written belongs to what was recorded
       try {
         const programs = session.compiled.map(({ program }) => program);
-        this.emit({ kind: "profile", summary: await profile.finish(programs, { plan }) });
+        const summary = await profile.finish(programs, { plan });
+        this.#reports?.addTimes(programs.map(({ hash }) => hash), summary.launchMs);
+        this.emit({ kind: "profile", summary });
       } catch (problem) {
         const { message } = explainFailure(problem);
         this.emit({ kind: "notice", text: `the profile could not be written: ${message}` });

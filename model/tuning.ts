@@ -62,6 +62,8 @@ export interface TuningOptions {
   readonly notify?: (line: string) => void;
   /** Measured schedules; by default those on disk. */
   readonly cache?: TuningCache;
+  /** Is given every program as it will run. */
+  readonly onCompiled?: (compilation: Compilation) => void;
 }
 
 /**
@@ -89,17 +91,22 @@ export class Tuning {
 
   /** Compiles programs, after measuring their kernels if that is due. */
   async compile(jobs: readonly Job[]): Promise<Program[]> {
+    const stages = await this.#settled(jobs);
+    for (const compilation of stages) this.options.onCompiled?.(compilation);
+    return stages.map(({ program }) => program);
+  }
+
+  async #settled(jobs: readonly Job[]): Promise<Compilation[]> {
     const stages = this.#stages(jobs);
-    const programs = stages.map(({ program }) => program);
     if (!this.cache) {
-      this.#compareWithRecorded(programs);
-      return programs;
+      this.#compareWithRecorded(stages.map(({ program }) => program));
+      return stages;
     }
     const targets = stages.map((compilation, i) => ({ compilation, runs: jobs[i].runs }));
-    if (!this.#isDue(targets, this.cache)) return programs;
+    if (!this.#isDue(targets, this.cache)) return stages;
     await this.#tune(targets, this.cache);
     await this.cache.save();
-    return this.#stages(jobs).map(({ program }) => program);
+    return this.#stages(jobs);
   }
 
   /** On a device of its own: a kernel that the driver cannot stand takes that one with it, and not the run. */

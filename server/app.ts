@@ -31,6 +31,7 @@ import { pageRoutes } from "./pages/routes.ts";
 import { type OpenApiDocument, openApiDocument, type Part } from "./reference/document.ts";
 import { referenceRoutes } from "./reference/routes.ts";
 import type { Services } from "./services.ts";
+import { programRoutes } from "./programs/routes.ts";
 import { trainingRoutes } from "./training/routes.ts";
 
 /** How the application behaves; everything has a default that suits tests. */
@@ -103,6 +104,7 @@ export function createApp(services: Services, options: AppOptions = {}): Applica
     { routes: generationRoutes(generation), role: "generation" },
     { routes: openaiRoutes(generation), role: "generation" },
     { routes: trainingRoutes(services.training), role: "admin" },
+    { routes: programRoutes(services.programs), role: "admin" },
     { routes: pageRoutes() },
   ];
   for (const { routes, role } of parts) mount(app, routes, access, role);

@@ -9,10 +9,13 @@ import { MAX_CONTEXT } from "../model/config.ts";
 import { GpuTurns, TURN_PARTIES } from "../runtime/turns.ts";
 import type { OpenBackend } from "./backend.ts";
 import { GenerationClient, type HostStatus } from "./generation/client.ts";
+import { ProgramFiles } from "./programs/service.ts";
 import { TrainingJobs } from "./training/service.ts";
 
 /** The database of jobs, inside the folder of runs. */
 const DATABASE = "server.sqlite";
+/** Reports of compiled programs, inside the folder of runs; a name that no run can have. */
+const PROGRAMS = ".programs";
 
 /**
  * Opens everything. Jobs come first: their database is what a second server on the same folder is refused by.
@@ -20,15 +23,17 @@ const DATABASE = "server.sqlite";
  * @throws {InputError} when the folder of runs cannot be used.
  */
 export const openBackend: OpenBackend = async (options, listener) => {
-  const { runs, maxSlots, maxWaiting, maxModels, cacheBytes, generationShare } = options;
+  const { runs, maxSlots, maxWaiting, maxModels, cacheBytes, dtype, generationShare } = options;
   const shares: number[] = [];
   shares[TURN_PARTIES.training] = 1 - generationShare;
   shares[TURN_PARTIES.generation] = generationShare;
+  const programs = join(runs, PROGRAMS);
   const turns = GpuTurns.create(shares);
   const training = await TrainingJobs.open({
     runs,
     database: join(runs, DATABASE),
     turns,
+    programs,
     onEvent: (event) => listener.onJobEvent(event),
     onProblem: (problem) => listener.onProblem(problem),
   });
@@ -38,7 +43,9 @@ export const openBackend: OpenBackend = async (options, listener) => {
     maxWaiting,
     maxModels,
     cacheBytes,
+    dtype,
     turns,
+    programs,
     maxPromptTokens: MAX_CONTEXT,
     onStatus: (status) => {
       listener.onUp(status.kind === "ready");
@@ -46,14 +53,12 @@ export const openBackend: OpenBackend = async (options, listener) => {
     },
   });
   return {
-    services: { generation, training, programs: NO_PROGRAMS },
+    services: { generation, training, programs: new ProgramFiles(programs) },
     adapter: generation.opened.then(adapterText),
     closeTraining: () => training.close(),
     closeGeneration: (timeoutMs) => generation.close(timeoutMs),
   };
 };
-
-const NO_PROGRAMS = { list: () => Promise.resolve([]), get: () => Promise.resolve(undefined) };
 
 function adapterText(status: HostStatus): string {
   if (status.kind === "lost") return `none yet (${status.message})`;

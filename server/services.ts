@@ -217,8 +217,8 @@ export interface ProgramSummary {
 export interface ProgramService {
   /** Every program that is known. */
   list(): Promise<readonly ProgramSummary[]>;
-  /** A program with its stages; undefined when there is none. */
-  get(hash: string): Promise<Readonly<Record<string, unknown>> | undefined>;
+  /** A program with its stages, as gzip'd JSON (`ProgramReport`); undefined when there is none. */
+  get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
 /** Everything that routes may use. */

@@ -11,6 +11,7 @@ import {
   explain,
   type Graph,
   LAVAPIPE,
+  reportOf,
   type ScheduleLookup,
   STAGES,
 } from "../../compiler/mod.ts";
@@ -19,6 +20,8 @@ import { TOKENIZERS } from "../../data/mod.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { layoutParameters } from "../params.ts";
 import { explainBudget, parseMemory } from "../memory.ts";
+import { traceDecode, tracePrefill } from "../decode_programs.ts";
+import { NO_FEATURES, traceDraw } from "../draw_program.ts";
 import { PRECISIONS } from "../precision.ts";
 import {
   traceApplyStep,
@@ -34,7 +37,17 @@ import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
 
 const size = (help: string) => ({ kind: "whole", min: 1, max: MANY, help }) as const;
 
-const PROGRAM_NAMES = ["step", "loss", "micro", "apply", "init", "sample"] as const;
+const PROGRAM_NAMES = [
+  "step",
+  "loss",
+  "micro",
+  "apply",
+  "init",
+  "sample",
+  "prefill",
+  "decode",
+  "draw",
+] as const;
 type ProgramName = (typeof PROGRAM_NAMES)[number];
 
 const FLAGS = {
@@ -71,6 +84,10 @@ const FLAGS = {
     help: "Most memory that the program may hold, such as 4GB.",
   },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
+  "json": {
+    kind: "switch",
+    help: "Print all stages as one JSON object: groups, kernels, launches, buffers.",
+  },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
 
@@ -95,7 +112,8 @@ async function main(args: readonly string[]): Promise<number> {
   const schedules = mode === "fused" ? measured : undefined;
   const options = { mode, name, schedules, memoryBytes };
   try {
-    print(explain(compileStages(traceProgram(program, plan), capabilities, options), stage));
+    const compilation = compileStages(traceProgram(program, plan), capabilities, options);
+    print(values.json ? `${JSON.stringify(reportOf(compilation))}\n` : explain(compilation, stage));
   } catch (problem) {
     throw explainBudget(
       problem,
@@ -116,6 +134,10 @@ function traceProgram(program: ProgramName, { model, microBatch, dtype }: RunPla
     apply: () => traceApplyStep(model, layout, dtype),
     init: () => traceInit(model, layout, dtype),
     sample: () => traceSample(model, { history: 2 * model.context, window: model.context }),
+    prefill: () => tracePrefill(model, { slots: microBatch, dtype, tokens: Math.min(64, model.context) }),
+    decode: () => traceDecode(model, { slots: microBatch, dtype, sequences: microBatch }),
+    draw: () =>
+      traceDraw(model, { slots: microBatch, sequences: microBatch }, { ...NO_FEATURES, topK: true }),
   };
   return makers[program]();
 }

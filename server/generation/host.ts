@@ -11,6 +11,7 @@ import { openCheckpoint } from "../../model/checkpoint.ts";
 import type { GenerationEvent, GenerationRequest } from "../../model/mod.ts";
 import { explainFailure } from "../../model/errors.ts";
 import { runPipeline, type Submissions } from "../../model/pipeline.ts";
+import { ProgramReports } from "../../model/program_reports.ts";
 import { ServedModel } from "../../model/served_model.ts";
 import { type GpuDevice, GpuError, GpuTurns, openDevice, TURN_PARTIES } from "../../runtime/mod.ts";
 import type { HostCommand, HostEvent, HostLoad, HostOptions } from "./messages.ts";
@@ -223,7 +224,12 @@ export class GenerationHost {
   async #load(name: string, path: string): Promise<Loaded | undefined> {
     try {
       const checkpoint = await openCheckpoint(path);
-      const served = await ServedModel.open(this.device, checkpoint, this.options);
+      const { programs } = this.options;
+      const reports = programs === undefined ? undefined : new ProgramReports(programs, `model ${name}`);
+      const served = await ServedModel.open(this.device, checkpoint, {
+        ...this.options,
+        onCompiled: (compilation) => reports?.add(compilation),
+      });
       const loaded = { name, served, lastUsed: performance.now() };
       this.#loaded.set(path, loaded);
       return loaded;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GenerationEvent, GenerationRequest } from "../../model/mod.ts";
+import type { GenerationEvent, GenerationRequest, Precision } from "../../model/mod.ts";
 
 /** How the Worker serves. */
 export interface HostOptions {
@@ -17,6 +17,8 @@ export interface HostOptions {
   readonly maxModels: number;
   /** Memory that the caches of one model may take, in bytes. */
   readonly cacheBytes: number;
+  /** What weights are kept in on the device. */
+  readonly dtype?: Precision;
   /** Where turns on the GPU are taken with training; see `runtime/turns.ts`. */
   readonly turns?: SharedArrayBuffer;
   /** Directory that compiled programs are reported to. */

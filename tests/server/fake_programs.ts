@@ -16,13 +16,27 @@ const SUMMARY: ProgramSummary = {
   usedBy: ["first"],
 };
 
+const REPORT = {
+  ...SUMMARY,
+  stages: { graph: "%0: f32[] = constant", groups: "group 0" },
+  groups: [],
+  kernels: [{ name: "row_17", ir: "kernel row", wgsl: "fn row_17() {}", workgroupSize: [64, 1, 1], bindings: [] }],
+  dispatches: [{ kernel: 0, group: 0, bytes: 8, flops: 1, workgroups: [1, 1, 1], reads: [], writes: [] }],
+};
+
+/** JSON as a service of programs gives it. */
+export async function gzipped(value: unknown): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([JSON.stringify(value)]).stream().pipeThrough(new CompressionStream("gzip"));
+  return await new Response(stream).bytes();
+}
+
 /** Knows one program. */
 export class FakePrograms implements ProgramService {
   list(): Promise<readonly ProgramSummary[]> {
     return Promise.resolve([SUMMARY]);
   }
 
-  get(hash: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-    return Promise.resolve(hash === SUMMARY.hash ? { ...SUMMARY, graph: "", wgsl: [] } : undefined);
+  async get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return hash === SUMMARY.hash ? await gzipped(REPORT) : undefined;
   }
 }

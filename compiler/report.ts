@@ -1,0 +1,151 @@
+/**
+ * A whole compilation as plain data: what the inspector prints and a viewer draws. Every stage is the text that
+ * `deno task inspect` shows; groups, kernels and launches are there as data besides.
+ *
+ * @module
+ */
+import type { Compilation } from "./compile.ts";
+import { explain, STAGES } from "./explain.ts";
+import { printNode } from "./print.ts";
+import type { BufferPlan, BufferRange, KernelSource, MemoryPlan, Recomputation } from "./program.ts";
+import { rootBytes } from "./storage.ts";
+
+/** Ops that share a kernel. */
+export interface ReportedGroup {
+  /** Named by launches. */
+  readonly id: number;
+  /** Which generator its kernel comes from. */
+  readonly kind: string;
+  /** The ops in short. */
+  readonly title: string;
+  /** Modules that the ops belong to, such as `h.3.mlp.c_fc`. */
+  readonly scopes: readonly string[];
+  /** `forward`, `backward` or `optimizer`: that of the first op. */
+  readonly phase: string;
+  /** Every op as text, with the line of the user's program that it comes from where that is known. */
+  readonly nodes: readonly string[];
+  /** Why it does not reach further towards what it reads. */
+  readonly reasons: readonly string[];
+}
+
+/** One kernel launch. */
+export interface ReportedDispatch {
+  /** Place in `kernels`. */
+  readonly kernel: number;
+  /** Id of a group; -1 for a copy. */
+  readonly group: number;
+  /** Bytes that it moves, and floating-point operations. */
+  readonly bytes: number;
+  readonly flops: number;
+  /** Workgroups in each dimension. */
+  readonly workgroups: readonly number[];
+  /** Ranges of buffers that it reads, and that it writes. */
+  readonly reads: readonly BufferRange[];
+  readonly writes: readonly BufferRange[];
+}
+
+/** A program with every stage of its compilation. */
+export interface ProgramReport {
+  /** Equal hashes mean equal programs. */
+  readonly hash: string;
+  /** Name in listings. */
+  readonly name: string;
+  /** Text by stage, in the order of the pipeline; those of the kernels are with the kernels. */
+  readonly stages: Readonly<Record<string, string>>;
+  /** The fuser's groups. */
+  readonly groups: readonly ReportedGroup[];
+  /** Kernels with their Kernel IR and WGSL. */
+  readonly kernels: readonly KernelSource[];
+  /** Launches in the order in which they run. */
+  readonly dispatches: readonly ReportedDispatch[];
+  /** Buffers that ranges name. */
+  readonly buffers: readonly BufferPlan[];
+  /** What it holds in memory; `peakBytes` is in it. */
+  readonly memory: MemoryPlan;
+  /** The same as `memory.peakBytes`. */
+  readonly peakBytes: number;
+  /** How it was fitted into a budget; absent where none was given. */
+  readonly recomputation?: Recomputation;
+  /** Milliseconds of each compiler stage. */
+  readonly compileMs: Readonly<Record<string, number>>;
+}
+
+/** Kernels carry these themselves. */
+const WITH_KERNELS: readonly string[] = ["kernels", "wgsl"];
+
+/** The report of a compilation. */
+export function reportOf(compilation: Compilation): ProgramReport {
+  const { program } = compilation;
+  const { hash, name, kernels, buffers, memory, recomputation, compileMs } = program;
+  const stages = STAGES.filter((stage) => !WITH_KERNELS.includes(stage));
+  return {
+    hash,
+    name,
+    stages: Object.fromEntries(stages.map((stage) => [stage, explain(compilation, stage)])),
+    groups: groupsOf(compilation),
+    kernels,
+    dispatches: dispatchesOf(compilation),
+    buffers,
+    memory,
+    peakBytes: memory.peakBytes,
+    ...recomputation === undefined ? {} : { recomputation },
+    compileMs,
+  };
+}
+
+function groupsOf({ fusion, kernels, order, storage }: Compilation): ReportedGroup[] {
+  const { graph, groups, boundaries, groupOf } = fusion;
+  const titles = new Map(order.map((id, position) => [storage.works[id].group?.id, kernels[position].title]));
+  return groups.map(({ id, kind, nodes }) => {
+    const { origin: { phase } } = graph.nodes[nodes[0]];
+    return {
+      id,
+      kind,
+      title: titles.get(id) ?? kind,
+      scopes: [
+        ...new Set(nodes.map((node) => graph.nodes[node].origin.scope).filter((scope) => scope !== "")),
+      ],
+      phase,
+      nodes: nodes.map((node) => {
+        const { origin: { site } } = graph.nodes[node];
+        return `${printNode(graph.nodes[node])}${site === undefined ? "" : `   // ${site}`}`;
+      }),
+      reasons: boundaries.filter(({ consumer }) => groupOf[consumer] === id).map((
+        { producer, consumer, reason },
+      ) => `%${producer} ${graph.nodes[producer].op} -> %${consumer} ${graph.nodes[consumer].op}: ${reason}`),
+    };
+  });
+}
+
+/** Bindings say what a kernel may write; what it does write is what it stores to, which names the same ranges. */
+function dispatchesOf({ program, kernels, order, storage, placement }: Compilation): ReportedDispatch[] {
+  const written = new Map<number, Set<string>>();
+  order.forEach((id, position) => {
+    const group = storage.works[id].group?.id ?? -1;
+    const places = written.get(group) ?? new Set();
+    written.set(group, places);
+    for (const { tensor } of kernels[position].body.stores) {
+      const { buffer, offset } = placement.at[placement.owner[tensor]];
+      places.add(`${buffer} ${offset} ${offset + rootBytes(storage.roots[placement.owner[tensor]])}`);
+    }
+  });
+  return program.dispatches.map(({ kernel, group, bytes, flops, workgroups, ranges }) => {
+    const spans = [...written.get(group) ?? []].map((text) => text.split(" ").map(Number));
+    const { bindings } = program.kernels[kernel];
+    const bound = ranges.filter((_, i) => bindings[i] !== "uniform");
+    const isWritten = ({ buffer, offset, size }: BufferRange) =>
+      bindings[ranges.findIndex((range) => range.buffer === buffer && range.offset === offset)] ===
+        "read_write" &&
+      spans.some(([other, start, end]) => other === buffer && start < offset + size && offset < end);
+    const writes = bound.filter(isWritten);
+    return {
+      kernel,
+      group,
+      bytes,
+      flops,
+      workgroups,
+      reads: bound.filter((range) => !writes.includes(range)),
+      writes,
+    };
+  });
+}

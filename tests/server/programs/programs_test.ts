@@ -1,0 +1,107 @@
+/** Reports of programs: written whole, listed, handed out. */
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { compileStages, LAVAPIPE } from "../../../compiler/mod.ts";
+import { listReports, ProgramReports } from "../../../model/program_reports.ts";
+import { ProgramFiles } from "../../../server/programs/service.ts";
+import { fakeServices } from "../fakes.ts";
+import { errorOf, testApp } from "../support.ts";
+import { tinyTrainStep } from "../../support/tiny_gpt2.ts";
+
+const compilation = compileStages(tinyTrainStep(1), LAVAPIPE, { name: "step" });
+const { program } = compilation;
+
+async function withReports(body: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "sinter-" });
+  try {
+    const reports = new ProgramReports(join(directory, "programs"), "first");
+    reports.add(compilation);
+    await reports.settled();
+    await body(join(directory, "programs"));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const appOver = (directory: string) =>
+  testApp({}, { ...fakeServices(), programs: new ProgramFiles(directory) as never }).app;
+
+Deno.test("a program is listed with everyone who uses it, and written once", async () => {
+  await withReports(async (directory) => {
+    const second = new ProgramReports(directory, "second");
+    second.add(compilation);
+    await second.settled();
+    const [summary, ...others] = await listReports(directory);
+    assertEquals(others, []);
+    assertEquals([summary.hash, summary.usedBy], [program.hash, ["first", "second"]]);
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    assertEquals(names.filter((name) => name.startsWith(".")), [], "something was left half-written");
+  });
+});
+
+Deno.test("a report goes out compressed to those who accept it and plain to the others, once for each tag", async () => {
+  await withReports(async (directory) => {
+    const app = appOver(directory);
+    const path = `/v1/programs/${program.hash}`;
+    const plain = await app.request(path);
+    assertEquals(plain.headers.get("Content-Encoding"), null);
+    const report = await plain.json();
+    assertEquals([report.hash, report.dispatches.length], [program.hash, program.dispatches.length]);
+    const packed = await app.request(path, { headers: { "Accept-Encoding": "br, gzip" } });
+    assertEquals(packed.headers.get("Content-Encoding"), "gzip");
+    const unpacked = packed.body!.pipeThrough(new DecompressionStream("gzip"));
+    assertEquals(await new Response(unpacked).json(), report);
+    const tag = packed.headers.get("ETag")!;
+    assertEquals((await app.request(path, { headers: { "If-None-Match": tag } })).status, 304);
+  });
+});
+
+Deno.test("stages, kernels and their text have addresses of their own", async () => {
+  await withReports(async (directory) => {
+    const app = appOver(directory);
+    const path = `/v1/programs/${program.hash}`;
+    assert((await (await app.request(`${path}/stages/groups`)).text()).includes("matmul"));
+    const [kernel] = program.kernels;
+    const found = await (await app.request(`${path}/kernels/${kernel.name}`)).json();
+    assertEquals([found.wgsl, found.ir], [kernel.wgsl, kernel.ir]);
+    assertEquals(await (await app.request(`${path}/kernels/${kernel.name}/wgsl`)).text(), kernel.wgsl);
+    assert(found.dispatches.length > 0);
+  });
+});
+
+Deno.test("times become part of a report", async () => {
+  await withReports(async (directory) => {
+    const reports = new ProgramReports(directory, "first");
+    const [kernel] = program.kernels;
+    reports.addTimes([program.hash], { [kernel.name]: 1.5 });
+    await reports.settled();
+    const report = await (await appOver(directory).request(`/v1/programs/${program.hash}`)).json();
+    const times = new Set(
+      report.dispatches.filter(({ kernel }: { kernel: number }) => kernel === 0).map(
+        ({ ms }: { ms: number }) => ms,
+      ),
+    );
+    assertEquals([...times], [1.5]);
+  });
+});
+
+Deno.test("what is not there is a 404, whatever it is called", async () => {
+  await withReports(async (directory) => {
+    await Deno.writeTextFile(join(directory, "..", "secret.json.gz"), "secret");
+    const app = appOver(directory);
+    for (
+      const path of [
+        "0123456789abcdef",
+        "..%2Fsecret",
+        "%2e%2e%2fsecret",
+        "x".repeat(90),
+        `${program.hash}/stages/none`,
+        `${program.hash}/stages/__proto__`,
+        `${program.hash}/kernels/none`,
+        `${program.hash}/kernels/none/wgsl`,
+      ]
+    ) {
+      await errorOf(await app.request(`/v1/programs/${path}`), 404);
+    }
+  });
+});
