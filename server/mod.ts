@@ -6,7 +6,9 @@
  * | --- | --- |
  * | `http/` | what surrounds every request: ids, log, access, limits, errors |
  * | `operations/` | health, metrics, start and end |
+ * | `generation/` | text: the Worker that draws it, `/generate` and OpenAI's API |
  * | `training/` | jobs: their queue, database, events and routes |
+ * | `programs/` | what the compiler made of each program |
  * | `pages/` | dashboard, playground and program viewer |
  * | `reference/` | `/openapi.json` and the page that shows it |
  *

@@ -4,7 +4,9 @@
  * @module
  */
 import { assert, assertEquals, assertFalse } from "@std/assert";
+import { BROWSER, closeBrowser, withPage } from "./pages/browser.ts";
 import { testApp } from "./support.ts";
+import { onPort } from "./wire.ts";
 
 interface Api {
   readonly openapi: string;
@@ -35,7 +37,14 @@ Deno.test("every route that is mounted is in the document", async () => {
   for (const [method, path] of mounted) {
     if (!isPage(path)) assert(paths[path]?.[method], `${method} ${path} is not described`);
   }
-  const parts = ["/v1/training/jobs", "/metrics"];
+  const parts = [
+    "/generate",
+    "/v1/completions",
+    "/v1/models",
+    "/v1/training/jobs",
+    "/v1/programs",
+    "/metrics",
+  ];
   for (const part of parts) assert(paths[part], `${part} is not mounted`);
 });
 
@@ -75,4 +84,25 @@ Deno.test("the reference page loads nothing from elsewhere and runs nothing inli
     assertFalse(/https?:\/\/(?!\$)/.test(text.replaceAll("http://www.w3.org/", "")), path);
     assertFalse(/<script>|\sstyle=|\son\w+=|innerHTML/.test(text), path);
   }
+});
+
+Deno.test({
+  name: "in a browser the reference shows every operation, finds them by text, and unfolds by keyboard",
+  ignore: !BROWSER,
+  fn: async () => {
+    const operations = Object.values((await document()).paths).flatMap((methods) => Object.keys(methods));
+    await onPort(testApp(), async ({ origin }) => {
+      await withPage(origin, async (page) => {
+        await page.goto("/reference");
+        await page.locator("details").first().waitFor();
+        assertEquals(await page.locator("details").count(), operations.length);
+        await page.getByRole("searchbox").fill("/generate");
+        assertEquals(await page.locator("details:visible").count(), 1);
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Enter");
+        await page.getByText("maxTokens", { exact: true }).first().waitFor();
+      });
+    });
+    await closeBrowser();
+  },
 });
