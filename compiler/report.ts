@@ -117,35 +117,54 @@ function groupsOf({ fusion, kernels, order, storage }: Compilation): ReportedGro
   });
 }
 
-/** Bindings say what a kernel may write; what it does write is what it stores to, which names the same ranges. */
+/** A part of a buffer, in bytes: those from `start` on, up to `end`. */
+interface Span {
+  readonly buffer: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Bindings say what a kernel may do; what it does is what its Kernel IR loads and stores. A range that is updated in place
+ * is both read and written.
+ */
 function dispatchesOf({ program, kernels, order, storage, placement }: Compilation): ReportedDispatch[] {
-  const written = new Map<number, Set<string>>();
+  const spanOf = (tensor: number): Span => {
+    const owner = placement.owner[tensor];
+    const { buffer, offset } = placement.at[owner];
+    return { buffer, start: offset, end: offset + rootBytes(storage.roots[owner]) };
+  };
+  const loaded = new Map<number, Span[]>();
+  const stored = new Map<number, Span[]>();
+  const note = (spans: Map<number, Span[]>, group: number, tensors: readonly number[]) =>
+    spans.set(group, [...spans.get(group) ?? [], ...tensors.map(spanOf)]);
   order.forEach((id, position) => {
     const group = storage.works[id].group?.id ?? -1;
-    const places = written.get(group) ?? new Set();
-    written.set(group, places);
-    for (const { tensor } of kernels[position].body.stores) {
-      const { buffer, offset } = placement.at[placement.owner[tensor]];
-      places.add(`${buffer} ${offset} ${offset + rootBytes(storage.roots[placement.owner[tensor]])}`);
-    }
+    const { body, operands } = kernels[position];
+    const bodies = [body, ...Object.values(operands).map((operand) => operand.body)];
+    const loads = bodies.flatMap(({ instructions }) => instructions).filter(({ kind }) => kind === "load");
+    note(loaded, group, loads.flatMap((load) => "tensor" in load ? [load.tensor] : []));
+    note(stored, group, body.stores.map(({ tensor }) => tensor));
   });
   return program.dispatches.map(({ kernel, group, bytes, flops, workgroups, ranges }) => {
-    const spans = [...written.get(group) ?? []].map((text) => text.split(" ").map(Number));
     const { bindings } = program.kernels[kernel];
-    const bound = ranges.filter((_, i) => bindings[i] !== "uniform");
-    const isWritten = ({ buffer, offset, size }: BufferRange) =>
-      bindings[ranges.findIndex((range) => range.buffer === buffer && range.offset === offset)] ===
-        "read_write" &&
-      spans.some(([other, start, end]) => other === buffer && start < offset + size && offset < end);
-    const writes = bound.filter(isWritten);
+    const bound = ranges.map((range, i) => ({ range, binding: bindings[i] })).filter(({ binding }) =>
+      binding !== "uniform"
+    );
+    const touches = (spans: Map<number, Span[]>, { buffer, offset, size }: BufferRange) =>
+      (spans.get(group) ?? []).some((span) =>
+        span.buffer === buffer && span.start < offset + size && offset < span.end
+      );
+    const isWritten = ({ range, binding }: typeof bound[number]) =>
+      binding === "read_write" && touches(stored, range);
     return {
       kernel,
       group,
       bytes,
       flops,
       workgroups,
-      reads: bound.filter((range) => !writes.includes(range)),
-      writes,
+      reads: bound.filter((one) => !isWritten(one) || touches(loaded, one.range)).map(({ range }) => range),
+      writes: bound.filter(isWritten).map(({ range }) => range),
     };
   });
 }

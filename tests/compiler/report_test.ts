@@ -39,6 +39,19 @@ Deno.test("a launch that writes what a later one reads comes before it", () => {
   });
 });
 
+Deno.test("a launch that updates a range in place reads it too", () => {
+  const inPlace = report.dispatches.filter(({ reads, writes }) =>
+    writes.some(({ buffer, offset }) =>
+      reads.some((read) => read.buffer === buffer && read.offset === offset)
+    )
+  );
+  const weights = report.buffers.findIndex(({ name }) => name === "params");
+  assert(
+    inPlace.some(({ writes }) => writes.some(({ buffer }) => buffer === weights)),
+    "AdamW reads no weights",
+  );
+});
+
 Deno.test("stages are the inspector's own texts", () => {
   for (const stage of STAGES) {
     if (stage in report.stages) assertEquals(report.stages[stage], explain(compilation, stage), stage);

@@ -37,13 +37,6 @@ export async function withSite(
   const programs = new CompiledPrograms(preset);
   const lifecycle = Lifecycle.ready();
   const app = createApp({ training, generation, programs }, { ...options, lifecycle });
-  if (!app.routes.some(({ path }) => path === "/v1/programs")) {
-    app.get("/v1/programs", async (context) => context.json({ programs: await programs.list() }));
-    app.get(
-      "/v1/programs/:hash",
-      async (context) => context.json(await programs.get(context.req.param("hash"))),
-    );
-  }
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
   try {
     await test({ url: `http://127.0.0.1:${server.addr.port}` });

@@ -6,7 +6,7 @@
  * @module
  */
 import { el } from "../shared/dom.js";
-import { bytes, count, duration, figure, NONE, percent, short } from "../shared/format.js";
+import { bytes, count, duration, figure, NONE, percent, rate, short } from "../shared/format.js";
 import { tabsOf } from "../shared/tabs.js";
 import { wgslCode } from "./highlight.js";
 
@@ -80,7 +80,7 @@ export class KernelPanel {
         ? [
           /** @type {[string, string]} */ ([
             "Rates",
-            `${short(moved / ms * 1e3)}B/s, ${short(flops / ms * 1e3)}FLOP/s`,
+            `${rate(moved / ms * 1e3, "B/s")}, ${rate(flops / ms * 1e3, "FLOP/s")}`,
           ]),
         ]
         : [],

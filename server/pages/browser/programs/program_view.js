@@ -14,6 +14,9 @@ import { bandsOf, launchesOf } from "./report.js";
 
 /** @typedef {import("../wire.d.ts").ProgramReport} ProgramReport */
 
+/** How long a choice has to last until its kernel is shown, in milliseconds. */
+const SETTLED_MS = 40;
+
 /**
  * @param {ProgramReport} report
  * @param {number | undefined} first The launch to show at first.
@@ -23,11 +26,17 @@ import { bandsOf, launchesOf } from "./report.js";
 export function programView(report, first, onChoose) {
   const launches = launchesOf(report);
   const bands = bandsOf(launches, report);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let due;
   /** @param {number} index */
   const choose = (index) => {
     graph.choose(index);
-    panel.show(index);
-    onChoose(index);
+    // Whoever runs through the graph with a key held down sees the kernel where they stop.
+    clearTimeout(due);
+    due = setTimeout(() => {
+      panel.show(index);
+      onChoose(index);
+    }, SETTLED_MS);
   };
   const panel = new KernelPanel(report, launches, choose);
   const graph = new GraphView(launches, bands, choose, () => panel.element.focus());

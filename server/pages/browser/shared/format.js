@@ -38,6 +38,16 @@ export function bytes(value) {
   return scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]);
 }
 
+/**
+ * A rate: 12.3 GB/s.
+ *
+ * @param {number} value
+ * @param {string} unit
+ */
+export function rate(value, unit) {
+  return scaled(value, 1000, ["", "k", "M", "G", "T"].map((prefix) => ` ${prefix}${unit}`));
+}
+
 /** @param {number | null | undefined} ms A time: 850 µs, 12.3 ms, 4.2 s, 3 min 20 s. */
 export function duration(ms) {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return NONE;
