@@ -28,6 +28,11 @@ interface TextFlag {
   /** The text may be empty. */
   readonly empty?: boolean;
 }
+/** A flag with any text that may be given again and again. */
+interface ListFlag {
+  readonly kind: "list";
+  readonly metavar: string;
+}
 /** A flag with one of a few words. */
 interface ChoiceFlag<Choice extends string = string> {
   readonly kind: "choice";
@@ -39,7 +44,9 @@ interface SwitchFlag {
 }
 
 /** One flag: its values, and a line of help. */
-export type Flag = (WholeFlag | NumberFlag | TextFlag | ChoiceFlag | SwitchFlag) & { readonly help: string };
+export type Flag = (WholeFlag | NumberFlag | TextFlag | ListFlag | ChoiceFlag | SwitchFlag) & {
+  readonly help: string;
+};
 
 /** The flags of a command, by name without the dashes. */
 export type Flags = Readonly<Record<string, Flag>>;
@@ -47,6 +54,7 @@ export type Flags = Readonly<Record<string, Flag>>;
 type ValueOf<F extends Flag> = F extends WholeFlag | NumberFlag ? number
   : F extends ChoiceFlag<infer Choice> ? Choice
   : F extends SwitchFlag ? true
+  : F extends ListFlag ? readonly string[]
   : string;
 
 /** What the user gave: flags that were left out are absent. */
@@ -83,8 +91,10 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): 
     if (!flag || !token.rawName.startsWith("--")) {
       throw new InputError(token.rawName, "no such flag", suggestion(token.rawName, Object.keys(flags)));
     }
-    if (Object.hasOwn(values, token.name)) throw new InputError(token.rawName, "given twice", "keep one");
-    values[token.name] = parseValue(token.name, flag, token.value, token.inlineValue === true);
+    const value = parseValue(token.name, flag, token.value, token.inlineValue === true);
+    if (flag.kind === "list") values[token.name] = [...values[token.name] as string[] ?? [], value];
+    else if (!Object.hasOwn(values, token.name)) values[token.name] = value;
+    else throw new InputError(token.rawName, "given twice", "keep one");
   }
   return values as FlagValues<F>;
 }
@@ -104,6 +114,7 @@ function parseValue(name: string, flag: Flag, text: string | undefined, inline: 
   const wrong = (problem: string, remedy: string) => new InputError(`${flagName} ${text}`, problem, remedy);
   switch (flag.kind) {
     case "text":
+    case "list":
       return text;
     case "choice":
       if (flag.choices.includes(text)) return text;
@@ -126,7 +137,7 @@ function parseValue(name: string, flag: Flag, text: string | undefined, inline: 
 }
 
 function describe(flag: Flag): string {
-  if (flag.kind === "text") return flag.metavar;
+  if (flag.kind === "text" || flag.kind === "list") return flag.metavar;
   if (flag.kind === "choice") return flag.choices.join("|");
   return flag.kind === "switch" ? "" : "N";
 }

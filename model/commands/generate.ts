@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { loadTokenizer, type TokenizerName } from "../../data/mod.ts";
 import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
 import {
   type Checkpoint,
@@ -12,13 +11,17 @@ import {
   listCheckpoints,
   openCheckpoint,
 } from "../checkpoint.ts";
-import { GPT2_VOCABULARY } from "../config.ts";
 import { InputError } from "../errors.ts";
-import { Generator } from "../generator.ts";
-import { joinParameters, layoutParameters } from "../params.ts";
-import { readTensors } from "../checkpoint.ts";
+import {
+  type GeneratedToken,
+  type GenerationEvent,
+  type GenerationRequest,
+  MAX_LOGPROBS,
+} from "../generation.ts";
+import { runPipeline } from "../pipeline.ts";
+import { PRECISIONS, requirePrecision } from "../precision.ts";
 import { MODE_NAMES } from "../run_options.ts";
-import { writeArenas } from "../session.ts";
+import { ServedModel } from "../served_model.ts";
 import { Tuning } from "../tuning.ts";
 import { runCommand } from "./exit.ts";
 import { type Flags, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
@@ -37,16 +40,57 @@ const FLAGS = {
   },
   "top-k": {
     kind: "whole",
-    min: 1,
+    min: 0,
     max: MANY,
-    help: "Draw from this many of the likeliest tokens; 50 unless told otherwise.",
+    help: "Draw from this many of the likeliest tokens, 0 from all; 50 unless told otherwise.",
   },
+  "top-p": {
+    kind: "number",
+    min: 0,
+    open: true,
+    max: 1,
+    help: "Draw from the likeliest tokens that have this much of the probability together.",
+  },
+  "min-p": {
+    kind: "number",
+    min: 0,
+    max: 1,
+    help: "Leave out tokens that are less likely than this part of the likeliest one.",
+  },
+  "repetition-penalty": {
+    kind: "number",
+    min: 0.01,
+    max: 100,
+    help: "Above 1, what the text has already becomes less likely.",
+  },
+  "stop": { kind: "list", metavar: "TEXT", help: "End before this text; may be given several times." },
+  "samples": {
+    kind: "whole",
+    min: 1,
+    max: 64,
+    help: "Continuations, with seeds that count up; 1 by default.",
+  },
+  "logprobs": {
+    kind: "whole",
+    min: 0,
+    max: MAX_LOGPROBS,
+    help: "Show each token's log-probability and so many alternatives.",
+  },
+  "json": { kind: "switch", help: "Print events as lines of JSON." },
   "seed": { kind: "whole", min: 0, max: 2 ** 32 - 1, help: "Another seed, another text." },
+  "dtype": {
+    kind: "choice",
+    choices: PRECISIONS,
+    help: "What the weights are kept in; f32 unless told otherwise.",
+  },
   "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
   "tune": { kind: "switch", help: "Measure kernels for some seconds first, however short the text is." },
   "no-tune": { kind: "switch", help: "Measure nothing, and use nothing that was measured before." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
+
+/** Tokens of a prompt that are a mistake. */
+const MAX_PROMPT_TOKENS = 1_000_000;
 
 async function main(args: readonly string[]): Promise<number> {
   const values = parseFlags(FLAGS, args);
@@ -54,7 +98,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(helpText(
       "deno task generate --checkpoint DIR --prompt TEXT [flags]",
       "Continues a prompt with the model of a checkpoint. A text longer than the model's context is seen through a\n" +
-        "sliding window.",
+        "window that moves by half a context at a time.",
       FLAGS,
     ));
     return 0;
@@ -67,33 +111,127 @@ async function main(args: readonly string[]): Promise<number> {
   );
   const prompt = needed("prompt", values.prompt, 'give a text, such as --prompt "The whale"');
   const checkpoint = await findCheckpoint(userPath(directory));
-  const { config } = checkpoint;
-  const tokenizer = await loadTokenizer(tokenizerOf(checkpoint));
-  const tokens = tokenizer.encode(prompt);
   await ensureAdapter();
   const device = await openDevice();
+  const { mode = "fused", dtype = "f32", samples = 1, "max-tokens": maxTokens = 200 } = values;
+  requirePrecision(dtype, device.capabilities, device.info.description);
   console.error(`${checkpoint.path} on ${device.describe()}`);
 
-  const count = values["max-tokens"] ?? 200;
-  const layout = layoutParameters(config);
-  const states = device.createStates();
-  const mode = values.mode ?? "fused";
-  const tuning = await Tuning.open(device, { choice, mode, steps: count, notify: console.error });
-  const capacity = tokens.length + count;
-  const generator = await Generator.load(device, states, config, { capacity, mode, tuning });
-  const params = joinParameters(layout, await readTensors(checkpoint, "model.safetensors"));
-  writeArenas(states, layout, "params", params);
-  const output = new TokenStream(tokenizer.decodeBytes);
-  output.text(prompt);
-  const { temperature = 0.8, "top-k": topK = 50, seed = 1337 } = values;
-  await generator.generate(
-    Int32Array.from(tokens),
-    count,
-    { temperature, topK, seed },
-    (drawn) => output.tokens(drawn),
-  );
-  output.end();
+  const tuning = await Tuning.open(device, { choice, mode, steps: maxTokens, notify: console.error });
+  const { tokenizer, batcher } = await ServedModel.open(device, checkpoint, {
+    maxSlots: samples,
+    maxWaiting: samples,
+    cacheBytes: Infinity,
+    maxPromptTokens: MAX_PROMPT_TOKENS,
+    mode,
+    dtype,
+    tuning,
+  });
+  const request: GenerationRequest = {
+    prompt: [...tokenizer.encode(prompt)],
+    maxTokens,
+    sampling: {
+      temperature: values.temperature ?? 0.8,
+      topK: values["top-k"] ?? 50,
+      topP: values["top-p"] ?? 1,
+      minP: values["min-p"] ?? 0,
+      repetitionPenalty: values["repetition-penalty"] ?? 1,
+      seed: values.seed ?? 1337,
+    },
+    stop: values.stop ?? [],
+    choices: samples,
+    ...values.logprobs === undefined ? {} : { logprobs: values.logprobs },
+  };
+  const output = values.json
+    ? new JsonOutput()
+    : samples === 1
+    ? new StreamOutput(prompt)
+    : new ListOutput(prompt);
+  let failure: string | undefined;
+  batcher.submit(request, (event) => {
+    if (event.kind === "failure") failure = event.message;
+    output.take(event);
+  });
+  await runPipeline(batcher.submissions());
+  if (failure !== undefined) throw new InputError("--prompt", failure, "give another one");
   return 0;
+}
+
+/** Takes the events of an answer. */
+interface Output {
+  take(event: GenerationEvent): void;
+}
+
+/** Events as lines of JSON. */
+class JsonOutput implements Output {
+  take(event: GenerationEvent): void {
+    write(`${JSON.stringify(event)}\n`);
+  }
+}
+
+/** One text, as it is drawn. */
+class StreamOutput implements Output {
+  readonly #tokens: GeneratedToken[] = [];
+
+  constructor(prompt: string) {
+    show(prompt);
+  }
+
+  take(event: GenerationEvent): void {
+    if (event.kind === "text") {
+      show(event.text);
+      this.#tokens.push(...event.tokens);
+    }
+    if (event.kind !== "end") return;
+    write("\n");
+    write(tableOf(this.#tokens));
+  }
+}
+
+/** Several texts, each when it is whole. */
+class ListOutput implements Output {
+  readonly #texts = new Map<number, { text: string; tokens: GeneratedToken[] }>();
+
+  constructor(private readonly prompt: string) {}
+
+  take(event: GenerationEvent): void {
+    if (event.kind !== "text" && event.kind !== "finish") return;
+    const { choice } = event;
+    const own = this.#texts.get(choice) ?? { text: "", tokens: [] };
+    this.#texts.set(choice, own);
+    if (event.kind === "text") {
+      own.text += event.text;
+      own.tokens.push(...event.tokens);
+      return;
+    }
+    write(`--- ${choice + 1} (${event.reason})\n`);
+    show(`${this.prompt}${own.text}`);
+    write("\n");
+    write(tableOf(own.tokens));
+  }
+}
+
+/** Log-probabilities as a table; nothing when nobody asked for them. */
+function tableOf(tokens: readonly GeneratedToken[]): string {
+  const quoted = (text: string) => JSON.stringify(text);
+  const figure = (logprob: number | undefined) => logprob === undefined ? "" : logprob.toFixed(3);
+  return tokens.filter(({ logprob }) => logprob !== undefined).map(({ text, logprob, top = [] }) => {
+    const others = top.map((other) => `${quoted(other.text)} ${figure(other.logprob)}`).join("  ");
+    return `${quoted(text).padEnd(14)} ${figure(logprob).padStart(8)}${
+      others === "" ? "" : `   ${others}`
+    }\n`;
+  }).join("");
+}
+
+/** A model's text on standard output; what would steer a terminal is shown instead. */
+function show(text: string): void {
+  write(Deno.stdout.isTerminal() ? printable(text) : text);
+}
+
+/** All of a text, also into a pipe that is slow. */
+function write(text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
 
 function needed(flag: string, value: string | undefined, remedy: string): string {
@@ -133,31 +271,6 @@ async function olderThan(path: string): Promise<string | undefined> {
   const parent = path.replace(/[/\\]+$/, "").replace(/[/\\]?[^/\\]+$/, "") || ".";
   for (const other of (await listCheckpoints(parent)).filter((other) => other < path)) {
     if (await openCheckpoint(other).then(() => true, () => false)) return other;
-  }
-}
-
-function tokenizerOf({ config }: Checkpoint): TokenizerName {
-  return config.vocabulary === GPT2_VOCABULARY ? "gpt2" : "bytes";
-}
-
-/** Tokens as text on standard output; characters whose bytes come in several tokens appear when they are whole. */
-class TokenStream {
-  readonly #decoder = new TextDecoder();
-  readonly #encoder = new TextEncoder();
-
-  constructor(private readonly decodeBytes: (tokens: ArrayLike<number>) => Uint8Array<ArrayBuffer>) {}
-
-  tokens(tokens: Int32Array): void {
-    this.text(this.#decoder.decode(this.decodeBytes(tokens), { stream: true }));
-  }
-
-  text(text: string): void {
-    let bytes = this.#encoder.encode(Deno.stdout.isTerminal() ? printable(text) : text);
-    while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-  }
-
-  end(): void {
-    this.text(`${this.#decoder.decode()}\n`);
   }
 }
 
