@@ -34,13 +34,15 @@ export interface ReportedDispatch {
   readonly kernel: number;
   /** Id of a group; -1 for a copy. */
   readonly group: number;
-  /** Bytes that it moves, and floating-point operations. */
+  /** Bytes that it moves. */
   readonly bytes: number;
+  /** Floating-point operations. */
   readonly flops: number;
   /** Workgroups in each dimension. */
   readonly workgroups: readonly number[];
-  /** Ranges of buffers that it reads, and that it writes. */
+  /** Ranges of buffers that it reads. */
   readonly reads: readonly BufferRange[];
+  /** Ranges of buffers that it writes. */
   readonly writes: readonly BufferRange[];
 }
 

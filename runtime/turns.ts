@@ -40,6 +40,8 @@ export class GpuTurns {
   #ended = -Infinity;
 
   /**
+   * Becomes a party.
+   *
    * @param buffer Made by {@link create}.
    * @param party Index into the shares; one thread at a time may be a party.
    */

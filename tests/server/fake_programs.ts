@@ -20,7 +20,13 @@ const REPORT = {
   ...SUMMARY,
   stages: { graph: "%0: f32[] = constant", groups: "group 0" },
   groups: [],
-  kernels: [{ name: "row_17", ir: "kernel row", wgsl: "fn row_17() {}", workgroupSize: [64, 1, 1], bindings: [] }],
+  kernels: [{
+    name: "row_17",
+    ir: "kernel row",
+    wgsl: "fn row_17() {}",
+    workgroupSize: [64, 1, 1],
+    bindings: [],
+  }],
   dispatches: [{ kernel: 0, group: 0, bytes: 8, flops: 1, workgroups: [1, 1, 1], reads: [], writes: [] }],
 };
 
