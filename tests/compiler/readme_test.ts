@@ -28,6 +28,7 @@ const COMMANDS = {
   train: "model/commands/train.ts",
   generate: "model/commands/generate.ts",
   inspect: "model/commands/inspect.ts",
+  serve: "server/main.ts",
   bench: "bench/main.ts",
 };
 
