@@ -36,6 +36,7 @@ export class Chart {
   #lines;
   #title;
   #observer;
+  #isZoomed = false;
   #redraw = () => this.#plot.redraw(false, true);
 
   /**
@@ -56,6 +57,8 @@ export class Chart {
       this.#place,
     );
     this.#plot = new uPlot(this.#options(), this.#data(), this.#place);
+    this.#place.title = "Drag to look closer, double-click to see all";
+    this.#plot.over.addEventListener("dblclick", () => this.#isZoomed = false);
     this.#observer = new ResizeObserver(() => this.#fit());
     this.#observer.observe(this.#place);
     document.addEventListener("themechange", this.#redraw);
@@ -64,7 +67,8 @@ export class Chart {
 
   /** Draws the figures as they are now. */
   draw() {
-    this.#plot.setData(this.#data());
+    this.#plot.setData(this.#data(), !this.#isZoomed);
+    if (this.#isZoomed) this.#plot.redraw();
     this.#say(this.#plot.cursor.idx ?? null);
   }
 
@@ -111,7 +115,10 @@ export class Chart {
         { ...axis, size: 52, values: (_, marks) => marks.map((mark) => figure(mark, 3)) },
       ],
       series: [{}, ...this.#lines.map((line) => this.#line(line))],
-      hooks: { setCursor: [(plot) => this.#say(plot.cursor.idx ?? null)] },
+      hooks: {
+        setCursor: [(plot) => this.#say(plot.cursor.idx ?? null)],
+        setSelect: [({ select }) => this.#isZoomed ||= select.width > 0],
+      },
     };
   }
 

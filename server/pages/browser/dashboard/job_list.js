@@ -6,7 +6,7 @@
  */
 import { naming } from "../shared/address.js";
 import { callJson } from "../shared/api.js";
-import { el } from "../shared/dom.js";
+import { el, setText } from "../shared/dom.js";
 import { figure } from "../shared/format.js";
 import { attempt } from "../shared/notice.js";
 import { stateBadge } from "./state.js";
@@ -25,7 +25,8 @@ export class JobList {
   /** @type {string | undefined} */
   #next;
   #chosen = "";
-  #shown = "";
+  /** @type {Map<string, JobRow>} */
+  #rows = new Map();
   #place;
   #more;
   #onJobs;
@@ -80,36 +81,57 @@ export class JobList {
     const known = new Set(this.#newest.map(({ id }) => id));
     const jobs = [...this.#newest, ...this.#older.filter(({ id }) => !known.has(id))];
     this.#more.hidden = this.#next === undefined;
-    const text = JSON.stringify([this.#chosen, jobs]);
-    if (text === this.#shown) return;
-    this.#shown = text;
-    const focused = document.activeElement?.closest("[data-job]")?.getAttribute("data-job");
-    this.#place.replaceChildren(
-      ...jobs.map((job) => el("li", {}, this.#row(job))),
-      ...jobs.length === 0 ? [el("li", { class: "quiet small" }, "Jobs are listed here.")] : [],
-    );
-    if (focused) {
-      for (const link of this.#place.querySelectorAll("a")) if (link.dataset.job === focused) link.focus();
+    const rows = jobs.map((job) => {
+      const row = this.#rows.get(job.id) ?? new JobRow(job.id);
+      this.#rows.set(job.id, row);
+      row.show(job, job.id === this.#chosen);
+      return row.element;
+    });
+    const shown = this.#place.children;
+    if (rows.length === 0) {
+      this.#place.replaceChildren(el("li", { class: "quiet small" }, "Jobs are listed here."));
+    } else if (rows.length !== shown.length || rows.some((row, at) => row !== shown[at])) {
+      const focused = document.activeElement;
+      this.#place.replaceChildren(...rows);
+      if (focused instanceof HTMLElement && this.#place.contains(focused)) focused.focus();
     }
   }
+}
 
-  /** @param {Job} job */
-  #row(job) {
-    const { id, step, steps, loss, position } = job;
-    const facts = position === undefined
-      ? `${step}${steps ? ` / ${steps}` : ""} steps${loss === undefined ? "" : ` · loss ${figure(loss, 4)}`}`
-      : `number ${position} in the queue`;
-    return el(
+/** A job in the list. */
+class JobRow {
+  #badge = el("span", {});
+  #facts = el("span", { class: "quiet small number" });
+  #link;
+  /** The item of the list. */
+  element;
+
+  /** @param {string} id */
+  constructor(id) {
+    this.#link = el(
       "a",
-      {
-        href: naming("job", id),
-        class: "job-row",
-        "data-job": id,
-        "aria-current": id === this.#chosen ? "true" : undefined,
-      },
+      { href: naming("job", id), class: "job-row" },
       el("span", { class: "job-name" }, id),
-      stateBadge(job.state),
-      el("span", { class: "quiet small number" }, facts),
+      this.#badge,
+      this.#facts,
     );
+    this.element = el("li", {}, this.#link);
+  }
+
+  /**
+   * @param {Job} job
+   * @param {boolean} isChosen
+   */
+  show({ state, step, steps, loss, position }, isChosen) {
+    if (this.#badge.textContent !== state) {
+      const badge = stateBadge(state);
+      this.#badge.replaceWith(badge);
+      this.#badge = badge;
+    }
+    const progress = `${step}${steps ? ` / ${steps}` : ""} steps`;
+    const facts = loss === undefined ? progress : `${progress} · loss ${figure(loss, 4)}`;
+    setText(this.#facts, position === undefined ? facts : `number ${position} in the queue`);
+    if (isChosen) this.#link.setAttribute("aria-current", "true");
+    else this.#link.removeAttribute("aria-current");
   }
 }

@@ -9,8 +9,8 @@ import { bytes, clock, count, duration, figure } from "../shared/format.js";
 
 /** @typedef {import("../wire.d.ts").JobEvent} JobEvent */
 
-/** Lines that are kept. */
-const KEPT = 500;
+/** Lines that are kept: of steps, and of all else. */
+const KEPT = { steps: 300, others: 300 };
 
 /** @type {Readonly<Record<string, (data: any) => string>>} */
 const TEXTS = {
@@ -34,6 +34,10 @@ const TEXTS = {
 /** The log of a job. */
 export class JobLog {
   #list = el("ol", { class: "log mono", tabindex: "0", "aria-label": "Lines of the log" });
+  /** @type {JobEvent[]} */
+  #dueSteps = [];
+  /** @type {JobEvent[]} */
+  #dueOthers = [];
   #withSteps = el("input", { type: "checkbox" });
   element = el(
     "section",
@@ -54,14 +58,41 @@ export class JobLog {
     });
   }
 
-  /** Adds an event's line. @param {JobEvent} event */
-  add({ kind, time, data }) {
-    const isAtEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 20;
-    const text = TEXTS[kind]?.(data) ?? `${kind} ${JSON.stringify(data)}`;
-    this.#list.append(el("li", { class: kind }, el("span", { class: "quiet" }, clock(time)), " ", text));
-    while (this.#list.children.length > KEPT) {
-      (this.#list.querySelector("li.step") ?? this.#list.firstChild)?.remove();
-    }
-    if (isAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
+  /** Adds an event; it shows at the next {@link draw}. @param {JobEvent} event */
+  add(event) {
+    const { due, most } = event.kind === "step"
+      ? { due: this.#dueSteps, most: KEPT.steps }
+      : { due: this.#dueOthers, most: KEPT.others };
+    due.push(event);
+    if (due.length > 2 * most) due.splice(0, due.length - most);
   }
+
+  /** Shows the lines of new events. */
+  draw() {
+    const due = [...this.#dueSteps, ...this.#dueOthers].sort((a, b) => a.id - b.id);
+    if (due.length === 0) return;
+    this.#dueSteps.length = this.#dueOthers.length = 0;
+    const list = this.#list;
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 20;
+    list.append(...due.map(lineOf));
+    trim(list.querySelectorAll("li.step"), KEPT.steps);
+    trim(list.querySelectorAll("li:not(.step)"), KEPT.others);
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+  }
+}
+
+/** @param {JobEvent} event */
+function lineOf({ kind, time, data }) {
+  const text = TEXTS[kind]?.(data) ?? `${kind} ${JSON.stringify(data)}`;
+  return el("li", { class: kind }, el("span", { class: "quiet" }, clock(time)), " ", text);
+}
+
+/**
+ * Removes what is too much, from the first one on.
+ *
+ * @param {NodeListOf<Element>} lines
+ * @param {number} most
+ */
+function trim(lines, most) {
+  for (let at = 0; at < lines.length - most; at++) lines[at].remove();
 }

@@ -45,6 +45,9 @@ export class JobView {
   #controls = el("div", { class: "actions" });
   #error = el("p", { class: "job-error", role: "alert", hidden: true });
   #isDrawingDue = false;
+  #isPresent = false;
+  /** @type {import("../wire.d.ts").StepMetrics | undefined} */
+  #newest;
   #onChange;
 
   /**
@@ -117,14 +120,14 @@ export class JobView {
     const { kind } = event;
     const data = /** @type {any} */ (event.data);
     this.#log.add(event);
+    this.#draw();
     if (kind === "step") {
       this.#series.add(data);
-      this.#facts.step(data);
-      this.#draw();
-    } else if (kind === "validation") {
-      this.#series.addValidation(data.step, data.loss);
-      this.#draw();
-    } else if (kind === "sample") this.#samples.add(data.step, data.text);
+      // While the past is told again, the figures stay those of the present.
+      this.#isPresent ||= data.step >= (this.#job?.step ?? 0);
+      if (this.#isPresent) this.#newest = data;
+    } else if (kind === "validation") this.#series.addValidation(data.step, data.loss);
+    else if (kind === "sample") this.#samples.add(data.step, data.text);
     else if (kind === "checkpoint") this.#later("checkpoints", () => this.#checkpoints.refresh());
     else if (kind === "compiled") this.#facts.compiled(data);
     else if (kind === "profile") this.#kernels.show(data.summary);
@@ -180,6 +183,8 @@ export class JobView {
     setTimeout(() => {
       this.#isDrawingDue = false;
       if (this.#gone.signal.aborted) return;
+      if (this.#newest) this.#facts.step(this.#newest);
+      this.#log.draw();
       for (const chart of this.#charts) chart.draw();
     }, DRAW_MS);
   }

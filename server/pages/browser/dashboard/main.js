@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { attempt } from "../shared/notice.js";
 import { named, naming } from "../shared/address.js";
 import { byId } from "../shared/dom.js";
+import { orRetry } from "../shared/retry.js";
 import { startShell } from "../shared/shell.js";
 import { showNoJobs } from "./empty.js";
 import { JobList } from "./job_list.js";
@@ -56,4 +56,4 @@ byId("new-job", HTMLButtonElement).addEventListener("click", newJob);
 addEventListener("hashchange", show);
 startShell();
 showMachine(byId("machine", HTMLElement));
-attempt(() => list.start());
+orRetry(place, () => list.start());

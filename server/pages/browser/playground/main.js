@@ -7,7 +7,8 @@
 import { ApiProblem, call } from "../shared/api.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { eventsOf } from "../shared/event_stream.js";
-import { attempt, showProblem } from "../shared/notice.js";
+import { showProblem } from "../shared/notice.js";
+import { orRetry } from "../shared/retry.js";
 import { startShell } from "../shared/shell.js";
 import { ChoiceView } from "./choice_view.js";
 import { readModels } from "./models.js";
@@ -157,5 +158,8 @@ options.append(el("div", { class: "fields" }, ...OPTIONS.map(({ element }) => el
 // On a phone the answer would be far below.
 options.open = !matchMedia("(max-width: 56rem)").matches;
 startShell();
-showHelp();
-attempt(async () => await readModels(model) || showNoModels());
+orRetry(choices, async () => {
+  const hasModels = await readModels(model);
+  if (!hasModels) showNoModels();
+  else if (!choices.querySelector(".choice")) showHelp();
+});

@@ -65,12 +65,14 @@ export function percent(share) {
   return `${figure(share * 100, 3)} %`;
 }
 
+const TIME = new Intl.DateTimeFormat("sv", { timeStyle: "medium" });
+const DAY_AND_TIME = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
+
 /** @param {string} iso The time of day, and the day unless it is today's. */
 export function clock(iso) {
   const date = new Date(iso);
   const isToday = date.toDateString() === new Date().toDateString();
-  const time = date.toLocaleTimeString("en-GB");
-  return isToday ? time : `${iso.slice(0, 10)} ${time}`;
+  return isToday ? TIME.format(date) : DAY_AND_TIME.format(date);
 }
 
 /**

@@ -8,6 +8,7 @@ import { byId, el } from "./dom.js";
 import { count } from "./format.js";
 import { onServerStatus, watchServer } from "./status.js";
 import { themeSwitch } from "./theme.js";
+import { forgetToken, token } from "./token.js";
 
 const DOTS = { ready: "good", starting: "busy", recovering: "busy", draining: "busy" };
 
@@ -15,6 +16,15 @@ const DOTS = { ready: "good", starting: "busy", recovering: "busy", draining: "b
 export function startShell() {
   themeSwitch(byId("theme", HTMLButtonElement));
   const place = byId("status", HTMLElement);
+  const forget = el(
+    "button",
+    { class: "link", title: "This tab forgets the token that you gave it" },
+    "forget token",
+  );
+  forget.addEventListener("click", () => {
+    forgetToken();
+    location.reload();
+  });
   let shown = "";
   onServerStatus(({ phase, figures }) => {
     const dot = DOTS[/** @type {keyof typeof DOTS} */ (phase)] ?? "bad";
@@ -33,6 +43,7 @@ export function startShell() {
       );
       if (waiting) parts.push(el("span", {}, "waiting ", el("b", {}, count(waiting))));
     }
+    if (token() !== undefined) parts.push(forget);
     const text = parts.map((part) => part.textContent).join();
     if (text !== shown) place.replaceChildren(...parts);
     shown = text;

@@ -7,6 +7,7 @@
  */
 import { ApiProblem, call } from "./api.js";
 import { figuresOf } from "./prometheus.js";
+import { token } from "./token.js";
 
 /** Time between questions, in milliseconds. */
 const INTERVAL_MS = 3000;
@@ -51,19 +52,19 @@ async function read() {
 }
 
 let isRefused = false;
-/** @type {string | null} */
-let refusedToken = null;
+/** @type {string | undefined} */
+let refusedToken;
 
 async function readFigures() {
-  const token = sessionStorage.getItem("sinter.token");
-  if (isRefused && refusedToken === token) return undefined;
+  const used = token();
+  if (isRefused && refusedToken === used) return undefined;
   try {
     const response = await call("/metrics", { quiet: true });
     isRefused = false;
     return figuresOf(await response.text());
   } catch (problem) {
     isRefused = problem instanceof ApiProblem && problem.status === 401;
-    refusedToken = token;
+    refusedToken = used;
     return undefined;
   }
 }

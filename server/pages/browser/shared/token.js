@@ -16,6 +16,11 @@ export function token() {
   return sessionStorage.getItem(KEY) ?? undefined;
 }
 
+/** Forgets the token. */
+export function forgetToken() {
+  sessionStorage.removeItem(KEY);
+}
+
 /**
  * Asks for a token. Whoever asks while the dialog is open waits for the same answer.
  *
