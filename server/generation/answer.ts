@@ -12,6 +12,7 @@ import type {
 } from "../../model/generation.ts";
 import { ApiError } from "../http/error.ts";
 import type { GenerationService } from "../services.ts";
+import type { ServerSentEvent } from "./sse.ts";
 
 /** Status of each failure. */
 const STATUS: Readonly<Record<GenerationFailure, number>> = {
@@ -48,6 +49,11 @@ export function failureOf(
   });
 }
 
+/** Events of a request that has begun. Returning frees its places, also when no event has been taken. */
+export interface BegunEvents extends AsyncIterableIterator<GenerationEvent> {
+  return(): Promise<IteratorResult<GenerationEvent>>;
+}
+
 /**
  * The same events, once the first one is known to be no failure.
  *
@@ -57,20 +63,59 @@ export async function begun(
   events: AsyncIterable<GenerationEvent>,
   service: GenerationService,
   codes?: Codes,
-): Promise<AsyncGenerator<GenerationEvent>> {
+): Promise<BegunEvents> {
   const iterator = events[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (!first.done && first.value.kind === "failure") {
     await iterator.return?.();
     throw failureOf(first.value, service, codes);
   }
-  return (async function* () {
-    try {
-      for (let next = first; !next.done; next = await iterator.next()) yield next.value;
-    } finally {
+  let isFirst = true;
+  const rest: BegunEvents = {
+    next() {
+      if (!isFirst) return iterator.next();
+      isFirst = false;
+      return Promise.resolve(first);
+    },
+    async return() {
       await iterator.return?.();
-    }
-  })();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => rest,
+  };
+  return rest;
+}
+
+/**
+ * All of them, once each has begun. When one fails the others are given up: `leave` is called, and what begins later is
+ * left at once.
+ *
+ * @throws {ApiError} the first failure.
+ */
+export async function allBegun(
+  starts: readonly Promise<BegunEvents>[],
+  leave: () => void,
+): Promise<BegunEvents[]> {
+  try {
+    return await Promise.all(starts);
+  } catch (problem) {
+    leave();
+    for (const start of starts) start.then((events) => events.return()).catch(() => {});
+    throw problem;
+  }
+}
+
+/** Events of an answer that break off with something that is no event: the client is told, then the log. */
+export async function* tellProblems(
+  events: AsyncIterable<ServerSentEvent>,
+  told: (error: ApiError) => ServerSentEvent,
+): AsyncGenerator<ServerSentEvent> {
+  try {
+    yield* events;
+  } catch (problem) {
+    yield told(new ApiError(500, "internal_error", "The server failed to go on; its log says why."));
+    throw problem;
+  }
 }
 
 /** A whole choice. */
@@ -107,7 +152,7 @@ export async function collect(
     switch (event.kind) {
       case "text":
         choices[event.choice].text += event.text;
-        choices[event.choice].tokens.push(...event.tokens);
+        for (const token of event.tokens) choices[event.choice].tokens.push(token);
         break;
       case "finish":
         choices[event.choice].finishReason = event.reason;

@@ -42,8 +42,12 @@ function logprobsOf(tokens: readonly GeneratedToken[]) {
   return {
     tokens: tokens.map(({ text }) => text),
     token_logprobs: tokens.map(({ logprob }) => logprob ?? null),
-    top_logprobs: tokens.map(({ top }) =>
-      top === undefined ? null : Object.fromEntries(top.map(({ text, logprob }) => [text, logprob ?? 0]))
+    top_logprobs: tokens.map(({ text, logprob, top }) =>
+      // The token itself is always among them. Of tokens with one text the likeliest counts: it is set last.
+      top === undefined || logprob === undefined ? null : Object.fromEntries([
+        [text, logprob],
+        ...top.map((other) => [other.text, other.logprob ?? 0]).reverse(),
+      ])
     ),
     text_offset: tokens.map(({ textOffset }) => textOffset),
   };
@@ -124,20 +128,23 @@ export async function* chunksOf(
 
 /** Events of several sources as they come, each with the number of its source. */
 export async function* merged<T>(
-  sources: readonly AsyncGenerator<T>[],
+  sources: readonly AsyncIterator<T>[],
 ): AsyncGenerator<readonly [source: number, value: T]> {
-  const ask = (i: number) => sources[i].next().then((result) => ({ i, result }));
+  const ask = (i: number) => {
+    const asked = sources[i].next().then((result) => ({ i, result }));
+    asked.catch(() => {}); // it may fail while nobody waits for it; whoever waits next is told
+    return asked;
+  };
   const waiting = new Map(sources.map((_, i) => [i, ask(i)]));
   try {
     while (waiting.size > 0) {
       const { i, result } = await Promise.race(waiting.values());
-      if (result.done) waiting.delete(i);
-      else {
-        waiting.set(i, ask(i));
-        yield [i, result.value];
-      }
+      waiting.delete(i);
+      if (result.done) continue;
+      waiting.set(i, ask(i)); // behind the others, which may be ready too
+      yield [i, result.value];
     }
   } finally {
-    for (const source of sources) source.return(undefined).catch(() => {});
+    for (const source of sources) source.return?.().catch(() => {});
   }
 }

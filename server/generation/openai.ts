@@ -8,7 +8,7 @@ import type { ZodError } from "zod";
 import { ApiError } from "../http/error.ts";
 import { invalidInput } from "../http/error_handler.ts";
 import type { GenerationService, ServedModel } from "../services.ts";
-import { begun, collect, type WholeAnswer } from "./answer.ts";
+import { allBegun, begun, collect, tellProblems, type WholeAnswer } from "./answer.ts";
 import { chunksOf, completionOf, headOf, merged, OPENAI_CODES } from "./completions.ts";
 import {
   completionAnswerSchema,
@@ -90,11 +90,16 @@ export function openaiRoutes(service: GenerationService): OpenAPIHono {
         requests.map((request) =>
           begun(service.generate(body.model, request, signal.signal), service, OPENAI_CODES)
         ),
+        () => signal.abort(),
       );
       if (body.stream) {
         const wantsUsage = body.stream_options?.include_usage === true;
         const chunks = chunksOf(head, merged(sources), service, { choices, wantsLogprobs, wantsUsage });
-        return sseResponse(chunks, () => signal.abort()) as never;
+        const told = tellProblems(chunks, (error) => ({ data: JSON.stringify(error) }));
+        return sseResponse(told, () => {
+          signal.abort();
+          for (const source of sources) source.return().catch(() => {});
+        }) as never;
       }
       const answers = await Promise.all(
         sources.map((events) => collect(events, choices, service, OPENAI_CODES)),
@@ -121,14 +126,6 @@ export function openaiRoutes(service: GenerationService): OpenAPIHono {
     throw new ApiError(404, "model_not_found", message, { param: "model" });
   });
   return routes;
-}
-
-/** All of them, or the first failure once every one of them has begun or failed. */
-async function allBegun<T>(starts: readonly Promise<T>[]): Promise<T[]> {
-  const settled = await Promise.allSettled(starts);
-  const failed = settled.find((each) => each.status === "rejected");
-  if (failed) throw failed.reason;
-  return settled.map((each) => (each as PromiseFulfilledResult<T>).value);
 }
 
 function modelOf({ id, created, step, tokenizer, config, isLoaded }: ServedModel) {

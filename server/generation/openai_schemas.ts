@@ -7,12 +7,16 @@ import { z } from "@hono/zod-openapi";
 import type { GenerationRequest } from "../../model/generation.ts";
 import { ApiError } from "../http/error.ts";
 import { randomSeed } from "./request.ts";
-import { BOUNDS, MAX_STOPS, promptText, promptTokens, stopText } from "./schemas.ts";
+import { BOUNDS, MAX_PROMPT_CHARACTERS, promptText, promptTokens, stopTexts } from "./schemas.ts";
 
 /** Prompts of one request. */
 const MAX_PROMPTS = 32;
 /** Tokens that are drawn unless a request says otherwise: OpenAI's figure. */
 const DEFAULT_MAX_TOKENS = 16;
+
+const PROMPT_FORMS =
+  `give a text of at most ${MAX_PROMPT_CHARACTERS} characters, a list of tokens, or a list of up to ` +
+  `${MAX_PROMPTS} texts or lists of tokens`;
 
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish();
 
@@ -24,7 +28,7 @@ export const completionSchema = z.strictObject({
     promptTokens,
     z.array(promptText).min(1, "give at least one prompt").max(MAX_PROMPTS),
     z.array(promptTokens).min(1, "give at least one prompt").max(MAX_PROMPTS),
-  ]).openapi({ description: "A text, tokens, or a list of either." }),
+  ], { error: PROMPT_FORMS }).openapi({ description: "A text, tokens, or a list of either." }),
   max_tokens: optional(BOUNDS.maxTokens),
   temperature: optional(BOUNDS.temperature),
   top_p: optional(BOUNDS.topP),
@@ -37,13 +41,16 @@ export const completionSchema = z.strictObject({
   })),
   logprobs: optional(BOUNDS.logprobs),
   echo: optional(z.boolean()),
-  stop: optional(z.union([stopText, z.array(stopText).max(MAX_STOPS)])),
+  stop: optional(stopTexts),
   seed: optional(z.int()),
   user: optional(z.string().max(1000)),
   suffix: optional(z.string().max(1000)),
   presence_penalty: optional(z.number().min(-2).max(2)),
   frequency_penalty: optional(z.number().min(-2).max(2)),
-  logit_bias: optional(z.record(z.string(), z.number())),
+  logit_bias: z.unknown().optional().openapi({
+    type: "object",
+    description: "Not offered: only an empty one.",
+  }),
   top_k: optional(BOUNDS.topK).openapi({ description: "Not OpenAI's: see `topK` of /generate." }),
   min_p: optional(BOUNDS.minP).openapi({ description: "Not OpenAI's: see `minP` of /generate." }),
   repetition_penalty: optional(BOUNDS.repetitionPenalty).openapi({ description: "Not OpenAI's." }),
@@ -57,7 +64,7 @@ const UNSUPPORTED = {
   suffix: (value: unknown) => value === "",
   presence_penalty: (value: unknown) => value === 0,
   frequency_penalty: (value: unknown) => value === 0,
-  logit_bias: (value: unknown) => Object.keys(value as object).length === 0,
+  logit_bias: (value: unknown) => typeof value === "object" && Object.keys(value as object).length === 0,
 } as const;
 
 /**

@@ -12,7 +12,7 @@ import type { ZodError } from "zod";
 import type { GeneratedToken, GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { invalidInput } from "../http/error_handler.ts";
 import type { GenerationService } from "../services.ts";
-import { begun, collect, failureOf, TokenCutter } from "./answer.ts";
+import { begun, collect, failureOf, tellProblems, TokenCutter } from "./answer.ts";
 import { gone, randomSeed } from "./request.ts";
 import { type GenerateBody, generatedSchema, generateSchema, refusalSchema } from "./schemas.ts";
 import { type ServerSentEvent, sseResponse } from "./sse.ts";
@@ -59,7 +59,11 @@ export function generationRoutes(service: GenerationService): OpenAPIHono {
     const events = await begun(service.generate(model, request, signal.signal), service);
     const facts = { model: model ?? "", seed: request.sampling.seed };
     if (body.stream) {
-      return sseResponse(streamed(events, body, facts, service), () => signal.abort()) as never;
+      const told = tellProblems(streamed(events, body, facts, service), (error) => say("error", error));
+      return sseResponse(told, () => {
+        signal.abort();
+        events.return().catch(() => {});
+      }) as never;
     }
     const answer = await collect(events, body.n, service);
     // Nobody hears this: the client has left.
@@ -94,6 +98,10 @@ function requestOf(body: GenerateBody): GenerationRequest {
   };
 }
 
+function say(event: string, data: unknown): ServerSentEvent {
+  return { event, data: JSON.stringify(data) };
+}
+
 async function* streamed(
   events: AsyncIterable<GenerationEvent>,
   { logprobs }: GenerateBody,
@@ -101,7 +109,6 @@ async function* streamed(
   service: GenerationService,
 ): AsyncGenerator<ServerSentEvent> {
   const cutter = new TokenCutter();
-  const say = (event: string, data: unknown) => ({ event, data: JSON.stringify(data) });
   for await (const event of events) {
     switch (event.kind) {
       case "text":

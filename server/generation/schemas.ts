@@ -13,7 +13,7 @@ export const MAX_TOKENS = 16_384;
 /** Continuations of one prompt. */
 export const MAX_CHOICES = 16;
 /** Stop texts of a request, and characters of each. */
-export const MAX_STOPS = 16;
+const MAX_STOPS = 16;
 const MAX_STOP_CHARACTERS = 256;
 /** Longest time that a request may give itself: an hour. */
 const MAX_DEADLINE_MS = 3_600_000;
@@ -21,7 +21,7 @@ const MAX_DEADLINE_MS = 3_600_000;
 const U32 = 2 ** 32 - 1;
 
 /** A stop text. */
-export const stopText = z.string().min(1, "give at least one character").max(
+const stopText = z.string().min(1, "give at least one character").max(
   MAX_STOP_CHARACTERS,
   `at most ${MAX_STOP_CHARACTERS} characters`,
 );
@@ -36,6 +36,11 @@ export const promptText = z.string().max(
 export const promptTokens = z.array(z.int().min(0)).min(1, "give at least one token").max(
   MAX_PROMPT_CHARACTERS,
 );
+
+/** One stop text or several. */
+export const stopTexts = z.union([stopText, z.array(stopText).max(MAX_STOPS)], {
+  error: `give a text or up to ${MAX_STOPS} texts, each of 1 to ${MAX_STOP_CHARACTERS} characters`,
+});
 
 /** The parameters of sampling; both APIs use these bounds. */
 export const BOUNDS = {
@@ -68,7 +73,9 @@ export const generateSchema = z.strictObject({
   }),
   repetitionPenalty: BOUNDS.repetitionPenalty.default(1),
   seed: BOUNDS.seed.optional().openapi({ description: "The same seed and request give the same text." }),
-  stop: z.union([stopText, z.array(stopText).max(MAX_STOPS)]).default([]),
+  stop: stopTexts.default([]).openapi({
+    description: "A text, or several, that end a continuation; they are not part of it.",
+  }),
   n: BOUNDS.choices.default(1).openapi({
     description: "Continuations; the i-th draws with the seed plus i.",
   }),

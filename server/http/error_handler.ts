@@ -62,9 +62,10 @@ export const refuseInvalid: Hook<unknown, ShellEnv, string, unknown> = (result) 
 /** The refusal of input that a schema does not accept. */
 export function invalidInput(error: ZodError): ApiError {
   const [issue] = error.issues;
-  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]] : issue.path;
-  const param = fieldName(path);
-  const message = param === "" ? issue.message : `${param}: ${issue.message}`;
+  const isUnknown = issue.code === "unrecognized_keys";
+  const param = fieldName(isUnknown ? [...issue.path, issue.keys[0]] : issue.path);
+  const problem = isUnknown ? "there is no such field; leave it out" : issue.message;
+  const message = param === "" ? problem : `${param}: ${problem}`;
   return new ApiError(400, "invalid_value", message, param === "" ? {} : { param });
 }
 

@@ -1,8 +1,18 @@
 /** OpenAI's own client against this server. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import OpenAI from "openai";
-import { FAKE_TEXT } from "../fake_generation.ts";
+import { Access } from "../../../server/mod.ts";
+import type { GenerationEvent } from "../../../model/mod.ts";
+import { FAKE_TEXT, FakeGeneration } from "../fake_generation.ts";
 import { serveFakes, untilIdle } from "./serve.ts";
+
+/** A model whose device is lost after a token. */
+class Failing extends FakeGeneration {
+  override async *generate(): AsyncGenerator<GenerationEvent> {
+    yield { kind: "text", choice: 0, text: "a", tokens: [{ token: 97, text: "a", textOffset: 0 }] };
+    yield { kind: "failure", code: "device_lost", message: "the GPU was lost: try again" };
+  }
+}
 
 const PLAIN = { model: "first", prompt: "Call me", max_tokens: 6, temperature: 0 };
 
@@ -80,6 +90,15 @@ Deno.test("log-probabilities come with tokens, offsets and alternatives", async 
   assertEquals(logprobs!.text_offset, Array.from(text, (_, i) => i));
   assertEquals(logprobs!.token_logprobs![0], null, "nothing comes before the first token");
   assertEquals(Object.keys(logprobs!.top_logprobs!.at(-1)!).length, 2);
+  const { choices: [{ logprobs: alone }] } = await server.openai.completions.create({
+    ...PLAIN,
+    logprobs: 0,
+  });
+  assertEquals(
+    alone!.top_logprobs!.map((top) => Object.keys(top!).join("")),
+    alone!.tokens!,
+    "the token that was drawn is always among the alternatives",
+  );
 });
 
 Deno.test("the same seed gives the same text, another seed another one", async () => {
@@ -113,6 +132,40 @@ Deno.test("refusals are the client's own error classes", async () => {
   const full = await assertRejects(() => refused({}), OpenAI.RateLimitError);
   assertEquals(full.headers?.get("Retry-After"), "2");
   await running;
+});
+
+Deno.test("a failure in the middle of a stream is the client's own error, not an end", async () => {
+  await using server = serveFakes({}, new Failing());
+  const stream = await server.openai.completions.create({ ...PLAIN, stream: true });
+  let text = "";
+  const read = async () => {
+    for await (const { choices: [choice] } of stream) text += choice.text;
+  };
+  const broken = await assertRejects(read, OpenAI.APIError);
+  assertEquals([text, broken.code], ["a", "device_lost"]);
+});
+
+Deno.test("a wrong token is the client's own error", async () => {
+  const tokens = { generation: "generation-token", admin: "admin-token" };
+  await using server = serveFakes({}, new FakeGeneration(), { access: new Access(tokens) });
+  const wrong = await assertRejects(
+    () => server.openai.completions.create(PLAIN),
+    OpenAI.AuthenticationError,
+  );
+  assertEquals(wrong.code, "wrong_token");
+  const right = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: tokens.generation, maxRetries: 0 });
+  assertEquals((await right.completions.create(PLAIN)).choices[0].text, FAKE_TEXT.slice(0, 6));
+});
+
+Deno.test("when one prompt of several is refused, the others' places are free", async () => {
+  await using server = serveFakes({ slots: 2, maxWaiting: 4, tokenMs: 1 });
+  const prompt = ["a", "b", "x".repeat(500), "c", "d"];
+  const long = await assertRejects(
+    () => server.openai.completions.create({ ...PLAIN, prompt, max_tokens: 10_000 }),
+    OpenAI.BadRequestError,
+  );
+  assertEquals(long.code, "context_length_exceeded");
+  await untilIdle(server.generation);
 });
 
 Deno.test("models are listed and found", async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 import OpenAI from "openai";
-import { createApp } from "../../../server/mod.ts";
+import { type AppOptions, createApp } from "../../../server/mod.ts";
 import { FakeGeneration, type FakeGenerationOptions } from "../fake_generation.ts";
 import { fakeServices } from "../fakes.ts";
 
@@ -21,8 +21,9 @@ export interface TestServer extends AsyncDisposable {
 export function serveFakes(
   options: FakeGenerationOptions = {},
   generation = new FakeGeneration(options),
+  appOptions: AppOptions = {},
 ): TestServer {
-  const app = createApp({ ...fakeServices(), generation });
+  const app = createApp({ ...fakeServices(), generation }, appOptions);
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
     (request) => app.fetch(request),
