@@ -4,6 +4,12 @@
  * The choices for software adapters were measured on lavapipe (AVX2 lanes, two cores); those for GPUs are customary
  * sizes that have not been measured.
  *
+ * A row's result must not depend on how many rows a product has, so that generation gives a request the same text alone and
+ * inside a batch. It has the same bits under all schedules of one order of adding: subgroup and register schedules add four
+ * depths in one statement (whatever tile, lanes or depth step they have), workgroup schedules one. So the default for a
+ * target is always of one kind, and for few rows a tuner is only offered schedules that add in the default's order. Only
+ * products deeper than one loop can go are cut (`split.ts`), which takes a depth beyond 500,000.
+ *
  * @module
  */
 import type { Capabilities } from "../capabilities.ts";
@@ -29,6 +35,8 @@ const TINY_FLOPS = 0.02e9;
 const FAR_BYTES = 16 * 2 ** 20;
 /** Loop iterations that are left for the loop of stores. */
 const STORE_ITERATIONS = 64;
+/** Rows up to which a product may be one of generation's, with a row for each sequence. */
+const FEW_ROWS = 128;
 /** Most depth steps in one iteration: `split.ts` cuts deeper products, because text grows with every step. */
 const MAX_UNROLLED_STEPS = 8;
 
@@ -48,12 +56,19 @@ export function matmulCandidates(shape: MatmulShape, target: Capabilities): Matm
     ? [...subgroups, ...registerCandidates(shape, target)]
     : [...workgroupCandidates(shape, target), ...subgroups, ...registerCandidates(shape, target)];
   const seen = new Set<string>();
-  return [chooseMatmulSchedule(shape, target), ...others].filter((candidate, i) => {
+  const chosen = chooseMatmulSchedule(shape, target);
+  return [chosen, ...others].filter((candidate, i) => {
     const name = scheduleName(candidate);
     const repeated = seen.has(name);
     seen.add(name);
+    if (shape.rows <= FEW_ROWS && termsAtOnce(candidate) !== termsAtOnce(chosen)) return false;
     return i === 0 || (!repeated && fits(shape, candidate, target));
   });
+}
+
+/** Depths that a schedule adds in one statement: schedules with the same number give the same bits. */
+function termsAtOnce({ kind }: MatmulSchedule): number {
+  return kind === "workgroup" ? 1 : 4;
 }
 
 /** One subgroup a workgroup on a processor; a GPU hides latency with several. Larger tiles take seconds to compile. */
@@ -187,9 +202,11 @@ function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSch
   }
 
   const shared = covering(rows, shape.aContiguous === "rows" && rows > 4 ? 4 : 1, largest);
-  // Few rows are bound by reading B: along depth every load of a narrow tile is a line already; along the columns a
-  // lane should own a whole line of 16 (1 x 3072 x 768: 4, 8, 16 columns gave 0.5, 1.0, 2.0 GFLOP/s).
-  let perLane = shared > 8 ? wide : shape.bContiguous === "cols" ? 16 : 4;
+  // Few rows are bound by the instructions of B's loads, and by registers: 8 loads a step were best on 16 lanes. Along the
+  // columns that is 8 columns (1 x 3072 x 768: 4, 8, 16 gave 2.3, 3.9, 2.6 GFLOP/s); with fewer registers a lane should own
+  // a whole line (on 8 lanes 0.5, 1.0, 2.0). Along depth every load of a narrow tile is a line already.
+  const acrossDepth = manyLanes ? 8 : 16;
+  let perLane = shared > 8 ? wide : shape.bContiguous === "cols" ? acrossDepth : 4;
   const tiles = () => batch * Math.ceil(rows / shared) * Math.ceil(cols / (lanes * perLane));
   while (perLane > 4 && tiles() < FEW_TILES_SOFTWARE) perLane /= 2;
   const step = shared <= 4 && shape.bContiguous === "depth" ? 8 : 4;

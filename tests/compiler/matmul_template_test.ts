@@ -235,6 +235,70 @@ for (const { name, target, layouts } of CHOOSERS) {
   });
 }
 
+/** Rows of generation's steps, and pieces of its prompts. */
+const BATCHES = [1, 2, 8, 32, 128];
+/** GPT-2's products by layout, columns and depth, in eighths of its width, and one with odd sizes. */
+const BATCHED: readonly (readonly [(typeof LAYOUTS)[number], number, number])[] = [
+  ["NN", 96, 3072],
+  ["NT", 384, 768],
+  ["NT", 130, 71],
+];
+
+/** The first row of the result under a schedule. */
+async function firstRow(
+  shape: MatmulShape,
+  schedule: MatmulSchedule,
+  target: Capabilities,
+): Promise<Uint32Array> {
+  const { rows, cols, depth } = shape;
+  const upload = (data: Float32Array<ArrayBuffer>, usage: number) => {
+    const buffer = device!.createBuffer({ size: data.byteLength, usage: usage | GPUBufferUsage.COPY_DST });
+    device!.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  };
+  const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  const buffers = [
+    upload(operand(rows * depth, 1), STORAGE),
+    upload(operand(cols * depth, 2), STORAGE),
+    upload(new Float32Array(rows * cols + 2 * GUARD), STORAGE | COPY_SRC),
+  ];
+  const staging = device!.createBuffer({ size: 4 * cols, usage: MAP_READ | COPY_DST });
+  const { wgsl, kernel } = plainMatmul(shape, schedule, target);
+  const encoder = device!.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  dispatcher(device!, wgsl, kernel.workgroups, buffers)(pass);
+  pass.end();
+  encoder.copyBufferToBuffer(buffers[2], 4 * GUARD, staging, 0, 4 * cols);
+  device!.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const row = new Uint32Array(staging.getMappedRange().slice(0));
+  [...buffers, staging].forEach((buffer) => buffer.destroy());
+  return row;
+}
+
+for (const { name, target } of CHOOSERS) {
+  Deno.test({
+    name: `on ${name} a row has the same bits however many rows there are and whatever a tuner takes`,
+    ignore: !device,
+    fn: async () => {
+      for (const [layout, cols, depth] of BATCHED) {
+        const shapeOf = (rows: number) => matmulShape(layout, rows, cols, depth);
+        const expected = await firstRow(shapeOf(1), chooseMatmulSchedule(shapeOf(1), target), target);
+        const check = async (rows: number, schedule: MatmulSchedule) => {
+          const what = `${layout} ${rows} x ${cols} x ${depth} by ${scheduleName(schedule)}, seed ${SEED}`;
+          assertEquals(await firstRow(shapeOf(rows), schedule, target), expected, what);
+        };
+        for (const rows of BATCHES.slice(1)) {
+          await check(rows, chooseMatmulSchedule(shapeOf(rows), target));
+        }
+        const candidates = matmulCandidates(shapeOf(8), target);
+        for (const i of [candidates.length >> 1, candidates.length - 1]) await check(8, candidates[i]);
+      }
+      assertEquals(validationError, undefined);
+    },
+  });
+}
+
 Deno.test({
   name: "positions that reach hooks start inside the shape, so that hooks need no bounds of their own",
   ignore: !device,
