@@ -7,11 +7,19 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { type PageFile, readPageFiles } from "./files.ts";
 
+/** The files of all pages as one route, so that metrics do not count each by itself. */
+const ASSETS = "/pages/:file{.+}";
+
 /** Routes of the pages' files. Reads them. */
 export function pageRoutes(): OpenAPIHono {
+  const files = readPageFiles();
+  const pages = [...files.keys()].filter((path) => !path.startsWith("/pages/"));
   const routes = new OpenAPIHono();
-  for (const [path, file] of readPageFiles()) {
-    routes.get(path, ({ req }) => fileResponse(file, req.header("If-None-Match")));
+  for (const path of [...pages, ASSETS]) {
+    routes.get(path, (context) => {
+      const file = files.get(context.req.path);
+      return file ? fileResponse(file, context.req.header("If-None-Match")) : context.notFound();
+    });
   }
   return routes;
 }

@@ -10,7 +10,7 @@ import { figuresOf } from "./prometheus.js";
 import { token } from "./token.js";
 
 /** Time between questions, in milliseconds. */
-const INTERVAL_MS = 3000;
+const INTERVAL_MS = 5000;
 
 /**
  * @typedef {object} ServerStatus
