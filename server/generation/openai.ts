@@ -18,8 +18,9 @@ import {
   refuseUnsupported,
   requestsOf,
 } from "./openai_schemas.ts";
+import { COMPLETION_EXAMPLE, COMPLETION_EXAMPLES, COMPLETION_STREAM_EXAMPLE } from "./examples.ts";
 import { gone } from "./request.ts";
-import { refusalSchema } from "./schemas.ts";
+import { REFUSALS } from "./schemas.ts";
 import { sseResponse } from "./sse.ts";
 
 const tags = ["OpenAI"];
@@ -33,19 +34,25 @@ const complete = createRoute({
   path: "/v1/completions",
   tags,
   summary: "Continue prompts, as OpenAI's API does",
-  request: { body: { ...json(completionSchema, "What to continue."), required: true } },
+  description:
+    "OpenAI's legacy completions. What this server cannot honour is refused by name, not passed over. " +
+    "`top_k`, `min_p` and `repetition_penalty` are taken besides. Offsets of tokens count UTF-16 units from the beginning " +
+    "of the choice's text. A stream that fails ends with a chunk that has `error`, without `[DONE]`.",
+  request: {
+    body: {
+      content: { "application/json": { schema: completionSchema, examples: COMPLETION_EXAMPLES } },
+      required: true,
+    },
+  },
   responses: {
     200: {
       content: {
-        "application/json": { schema: completionAnswerSchema },
-        "text/event-stream": { schema: { type: "string" } },
+        "application/json": { schema: completionAnswerSchema, example: COMPLETION_EXAMPLE },
+        "text/event-stream": { schema: { type: "string" }, example: COMPLETION_STREAM_EXAMPLE },
       },
       description: "The completion; with `stream` its chunks, and `[DONE]`.",
     },
-    400: json(refusalSchema, "Something in the request is wrong; `param` names it."),
-    404: json(refusalSchema, "There is no such model."),
-    429: json(refusalSchema, "All places are taken; `Retry-After` says when to try again."),
-    503: json(refusalSchema, "The GPU was lost, or the server is going down."),
+    ...REFUSALS,
   },
 });
 
@@ -65,7 +72,7 @@ const getModel = createRoute({
   request: { params: z.object({ model: z.string().max(200).openapi({ example: "first" }) }) },
   responses: {
     200: json(modelSchema, "The model."),
-    404: json(refusalSchema, "There is no such model."),
+    404: REFUSALS[404],
   },
 });
 

@@ -13,34 +13,34 @@ import type { GeneratedToken, GenerationEvent, GenerationRequest } from "../../m
 import { invalidInput } from "../http/error_handler.ts";
 import type { GenerationService } from "../services.ts";
 import { begun, collect, failureOf, tellProblems, TokenCutter } from "./answer.ts";
+import { GENERATE_EXAMPLES, GENERATED_EXAMPLE, GENERATED_STREAM_EXAMPLE } from "./examples.ts";
 import { gone, randomSeed } from "./request.ts";
-import { type GenerateBody, generatedSchema, generateSchema, refusalSchema } from "./schemas.ts";
+import { type GenerateBody, generatedSchema, generateSchema, REFUSALS } from "./schemas.ts";
 import { type ServerSentEvent, sseResponse } from "./sse.ts";
-
-const refusal = (description: string) => ({
-  content: { "application/json": { schema: refusalSchema } },
-  description,
-});
 
 const generate = createRoute({
   method: "post",
   path: "/generate",
   tags: ["generation"],
   summary: "Continue a prompt",
-  description: "With `stream` the answer is a stream of the events `token`, `finish`, `end` and `error`.",
-  request: { body: { content: { "application/json": { schema: generateSchema } }, required: true } },
+  description: "With `stream` the answer is a stream of server-sent events: `token` for each token of each " +
+    "continuation, whose texts join to its text exactly; `finish` for each continuation; `end` with the usage. A failure " +
+    "before the first token is a status; one after it is the event `error`, which is the last.",
+  request: {
+    body: {
+      content: { "application/json": { schema: generateSchema, examples: GENERATE_EXAMPLES } },
+      required: true,
+    },
+  },
   responses: {
     200: {
       content: {
-        "application/json": { schema: generatedSchema },
-        "text/event-stream": { schema: { type: "string" } },
+        "application/json": { schema: generatedSchema, example: GENERATED_EXAMPLE },
+        "text/event-stream": { schema: { type: "string" }, example: GENERATED_STREAM_EXAMPLE },
       },
       description: "The text.",
     },
-    400: refusal("Something in the request is wrong; `param` names it."),
-    404: refusal("There is no such model."),
-    429: refusal("All places are taken; `Retry-After` says when to try again."),
-    503: refusal("The GPU was lost, or the server is going down."),
+    ...REFUSALS,
   },
 });
 

@@ -5,6 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { MAX_LOGPROBS } from "../../model/generation.ts";
+import { REFUSAL_EXAMPLE } from "./examples.ts";
 
 /** Characters of a prompt: longer ones are refused before they are tokenized. */
 export const MAX_PROMPT_CHARACTERS = 100_000;
@@ -62,7 +63,9 @@ export const generateSchema = z.strictObject({
   }),
   prompt: promptText.optional().openapi({ description: "Text to continue.", example: "Call me" }),
   tokens: promptTokens.optional().openapi({ description: "Tokens to continue, in place of a prompt." }),
-  maxTokens: BOUNDS.maxTokens.default(128),
+  maxTokens: BOUNDS.maxTokens.default(128).openapi({
+    description: "Tokens to draw for each continuation, at most; 0 draws none.",
+  }),
   temperature: BOUNDS.temperature.default(1).openapi({ description: "0 takes the likeliest token." }),
   topK: BOUNDS.topK.default(0).openapi({ description: "Draw from so many of the likeliest tokens; 0: all." }),
   topP: BOUNDS.topP.default(1).openapi({
@@ -71,7 +74,9 @@ export const generateSchema = z.strictObject({
   minP: BOUNDS.minP.default(0).openapi({
     description: "Leave out what is less likely than this part of the likeliest.",
   }),
-  repetitionPenalty: BOUNDS.repetitionPenalty.default(1),
+  repetitionPenalty: BOUNDS.repetitionPenalty.default(1).openapi({
+    description: "Above 1: tokens that the text has already become less likely.",
+  }),
   seed: BOUNDS.seed.optional().openapi({ description: "The same seed and request give the same text." }),
   stop: stopTexts.default([]).openapi({
     description: "A text, or several, that end a continuation; they are not part of it.",
@@ -86,7 +91,9 @@ export const generateSchema = z.strictObject({
   stream: z.boolean().default(false).openapi({
     description: "Answer token by token, as server-sent events.",
   }),
-  deadlineMs: z.int().min(1).max(MAX_DEADLINE_MS).optional(),
+  deadlineMs: z.int().min(1).max(MAX_DEADLINE_MS).optional().openapi({
+    description: "Milliseconds after which what is there has to do; the reason is `deadline` then.",
+  }),
 }).refine(({ prompt, tokens }) => (prompt === undefined) !== (tokens === undefined), {
   message: "give either a prompt or tokens",
   path: ["prompt"],
@@ -125,3 +132,20 @@ export const generatedSchema = z.object({
 export const refusalSchema = z.object({
   error: z.object({ message: z.string(), type: z.string(), code: z.string(), param: z.string().nullable() }),
 }).openapi("Error");
+
+const retryAfter = z.object({
+  "Retry-After": z.string().openapi({ description: "Seconds after which to try again.", example: "2" }),
+});
+
+const refusal = (description: string, example?: typeof REFUSAL_EXAMPLE) => ({
+  content: { "application/json": { schema: refusalSchema, ...example ? { example } : {} } },
+  description,
+});
+
+/** How requests for text are refused. */
+export const REFUSALS = {
+  400: refusal("Something in the request is wrong; `param` names it.", REFUSAL_EXAMPLE),
+  404: refusal("There is no such model."),
+  429: { ...refusal("All places are taken."), headers: retryAfter },
+  503: { ...refusal("The GPU was lost, or the server is going down."), headers: retryAfter },
+} as const;
