@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { MAX_CONTEXT } from "../model/config.ts";
+import { TrainerClient } from "../model/mod.ts";
 import { GpuTurns, TURN_PARTIES } from "../runtime/turns.ts";
 import type { OpenBackend } from "./backend.ts";
 import { GenerationClient, type HostStatus } from "./generation/client.ts";
@@ -29,11 +30,19 @@ export const openBackend: OpenBackend = async (options, listener) => {
   shares[TURN_PARTIES.generation] = generationShare;
   const programs = join(runs, PROGRAMS);
   const turns = GpuTurns.create(shares);
+  let isLeaving = false;
+  /** A driver that is taken down while the process ends may crash it: the last trainer goes with the process. */
+  class Trainer extends TrainerClient {
+    override terminate(): void {
+      if (!isLeaving) super.terminate();
+    }
+  }
   const training = await TrainingJobs.open({
     runs,
     database: join(runs, DATABASE),
     turns,
     programs,
+    makeTrainer: (onEvent) => new Trainer(onEvent),
     onEvent: (event) => listener.onJobEvent(event),
     onProblem: (problem) => listener.onProblem(problem),
   });
@@ -55,8 +64,11 @@ export const openBackend: OpenBackend = async (options, listener) => {
   return {
     services: { generation, training, programs: new ProgramFiles(programs) },
     adapter: generation.opened.then(adapterText),
-    closeTraining: () => training.close(),
-    closeGeneration: (timeoutMs) => generation.close(timeoutMs),
+    closeTraining: () => {
+      isLeaving = true;
+      return training.close();
+    },
+    closeGeneration: (timeoutMs) => generation.drain(timeoutMs),
   };
 };
 

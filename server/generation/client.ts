@@ -210,8 +210,17 @@ export class GenerationClient implements GenerationService {
     return `there is no model ${JSON.stringify(model)} (there are: ${names.slice(0, 20).join(", ")})`;
   }
 
-  /** Lets what is under way finish, refuses what comes, and ends the Worker: at once, or after `timeoutMs`. */
+  /** Drains, and ends the Worker. */
   async close(timeoutMs = 0): Promise<void> {
+    await this.drain(timeoutMs);
+    this.#worker?.terminate();
+  }
+
+  /**
+   * Refuses what comes, and lets what is under way finish for so long. The Worker stays: a process that is about to end
+   * should leave it alone, since a driver that is taken down meanwhile may crash it (see `TrainerClient.terminate`).
+   */
+  async drain(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#replacement);
     this.#send({ kind: "drain" });
@@ -223,7 +232,6 @@ export class GenerationClient implements GenerationService {
     for (const id of [...this.#streams.keys()]) {
       this.#deliver(id, { kind: "failure", code: "shutting_down", message });
     }
-    this.#worker?.terminate();
   }
 }
 
