@@ -10,6 +10,7 @@ import { ensureAdapter, type GpuDevice, openDevice } from "../runtime/mod.ts";
 import { caseNamed, parametersOf, type StepCase } from "./cases.ts";
 import { bestOf, type Ceilings, measureCeilings } from "./ceilings.ts";
 import { type KernelTable, profileKernels } from "./kernels.ts";
+import { decodeTable, measureDecode } from "./decode.ts";
 import { climbLadder, disagreement, type RungResult } from "./ladder.ts";
 import { GPU_PRODUCTS } from "./operations.ts";
 import { type BenchOptions, caseList, FLAGS, parseOptions } from "./options.ts";
@@ -109,7 +110,15 @@ class Bench {
       console.log(disagreement(ladder.rungs) ?? "losses: every rung agrees");
     }
     for (const one of kernels) console.log(`\nkernels of ${one.case}\n${kernelTable(one, ceilings)}`);
-    const measured = { ceilings, ladders, kernels };
+    const decode = parts.has("decode")
+      ? await measureDecode(this.#device, {
+        quick,
+        rounds: this.#options.rounds,
+        progress: (line) => this.#progress(line),
+      })
+      : [];
+    for (const table of decode) console.log(`\ngeneration: ${decodeTable(table)}`);
+    const measured = { ceilings, ladders, kernels, decode };
     await save(this.#report({ ...measured, comparisons: [], fused: [], ratios: [] }));
     const fused = parts.has("steps") && !quick ? await this.#fused() : [];
     const comparisons = await this.#comparisons();
@@ -122,7 +131,7 @@ class Bench {
   }
 
   #report(
-    found: Pick<Report, "ceilings" | "ladders" | "kernels" | "comparisons" | "fused" | "ratios">,
+    found: Pick<Report, "ceilings" | "ladders" | "kernels" | "decode" | "comparisons" | "fused" | "ratios">,
   ): Report {
     const { info, capabilities } = this.#device;
     const { quick, rounds } = this.#options;

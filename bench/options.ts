@@ -9,7 +9,7 @@ import { InputError } from "../model/errors.ts";
 import { caseNamed, STEP_CASES, type StepCase } from "./cases.ts";
 
 /** Parts of a run, in their order. */
-export const PARTS = ["ladder", "kernels", "matmul", "operations", "steps"] as const;
+export const PARTS = ["ladder", "kernels", "decode", "matmul", "operations", "steps"] as const;
 
 /** A part of a run. */
 export type Part = (typeof PARTS)[number];

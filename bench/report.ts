@@ -8,6 +8,7 @@ import type { Capabilities } from "../compiler/mod.ts";
 import type { DeviceInfo } from "../runtime/mod.ts";
 import type { Ceilings } from "./ceilings.ts";
 import type { KernelTable } from "./kernels.ts";
+import type { DecodeTable } from "./decode.ts";
 import type { RungResult } from "./ladder.ts";
 import type { Ratio } from "./targets.ts";
 import type { Comparison } from "./versus.ts";
@@ -33,6 +34,8 @@ export interface Report {
   readonly ceilings: Ceilings;
   readonly ladders: readonly Ladder[];
   readonly kernels: readonly KernelTable[];
+  /** Generation. */
+  readonly decode: readonly DecodeTable[];
   readonly comparisons: readonly Comparison[];
   /** First and last rung of the middle case. */
   readonly fused: readonly RungResult[];

@@ -164,6 +164,7 @@ Deno.test("the page of a machine passes a processor for a GPU", () => {
     rounds: 1,
     ceilings: CEILINGS,
     ladders: [LADDER],
+    decode: [],
     kernels: [],
     comparisons: [COMPARISON],
     fused: [],
