@@ -1,25 +1,10 @@
 /** Generation in its Worker: models come, are swapped and go; a device that is lost is replaced. */
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { byteTokenizer } from "../../../data/byte_tokenizer.ts";
-import { saveCheckpoint } from "../../../model/checkpoint.ts";
 import type { GenerationEvent, GenerationRequest } from "../../../model/mod.ts";
-import { cutParameters, layoutParameters } from "../../../model/params.ts";
 import { GenerationClient } from "../../../server/generation/client.ts";
-import { LIVELY, livelyWeights, PLAIN, textOf } from "../../model/lively_model.ts";
-
-/** Saves a model whose weights come from a seed as a run's newest checkpoint. */
-async function save(runs: string, name: string, step: number, seed: number): Promise<void> {
-  const layout = layoutParameters(LIVELY);
-  const flat = { shape: [layout.size], data: new Float32Array(layout.size) };
-  await saveCheckpoint(join(runs, name), {
-    config: LIVELY,
-    tokenizer: byteTokenizer().file(),
-    parameters: cutParameters(layout, livelyWeights(LIVELY, seed)),
-    optimizer: [{ name: "m", ...flat }, { name: "v", ...flat }],
-    trainer: { step, position: step, seed: 1, plan: {} },
-  });
-}
+import { PLAIN, textOf } from "../../model/lively_model.ts";
+import { saveLively } from "./lively_run.ts";
 
 async function withClient(
   maxModels: number,
@@ -69,7 +54,7 @@ Deno.test("without a model, and for an unknown one, the answer says what there i
   await withClient(1, async (client, runs) => {
     const nothing = (await ask(client, undefined)).at(-1)!;
     assert(nothing.kind === "failure" && nothing.message.includes("deno task train"));
-    await save(runs, "first", 1, 3);
+    await saveLively(runs, "first", 1, 3);
     await pause(LOOK_MS);
     const unknown = (await ask(client, "second")).at(-1)!;
     assert(
@@ -85,14 +70,14 @@ Deno.test("without a model, and for an unknown one, the answer says what there i
 
 Deno.test("a newer checkpoint answers new requests, and those under way end with the one they began with", async () => {
   await withClient(2, async (client, runs) => {
-    await save(runs, "first", 1, 3);
+    await saveLively(runs, "first", 1, 3);
     const long = { ...PLAIN, maxTokens: 1500 };
     const expected = textOf(await ask(client, "first", long));
     let isSwapped = false;
     let swap: Promise<string> | undefined;
     const stream = ask(client, "first", long, () => {
       swap ??= (async () => {
-        await save(runs, "first", 2, 4);
+        await saveLively(runs, "first", 2, 4);
         await pause(LOOK_MS);
         const text = textOf(await ask(client, "first"));
         isSwapped = true;
@@ -110,8 +95,8 @@ Deno.test("a newer checkpoint answers new requests, and those under way end with
 
 Deno.test("models take turns where only one has room", async () => {
   await withClient(1, async (client, runs) => {
-    await save(runs, "first", 1, 3);
-    await save(runs, "second", 1, 4);
+    await saveLively(runs, "first", 1, 3);
+    await saveLively(runs, "second", 1, 4);
     const alone = [textOf(await ask(client, "first")), textOf(await ask(client, "second"))];
     assert(alone[0] !== alone[1]);
     const names = ["first", "second", "first", "second", "first"];
@@ -122,8 +107,8 @@ Deno.test("models take turns where only one has room", async () => {
 
 Deno.test("a checkpoint that is damaged is named, and the next request is answered by another model", async () => {
   await withClient(2, async (client, runs) => {
-    await save(runs, "bad", 1, 3);
-    await save(runs, "good", 1, 3);
+    await saveLively(runs, "bad", 1, 3);
+    await saveLively(runs, "good", 1, 3);
     const file = join(runs, "bad", "step-000001", "model.safetensors");
     await Deno.truncate(file, 100);
     const failed = (await ask(client, "bad")).at(-1)!;
@@ -134,7 +119,7 @@ Deno.test("a checkpoint that is damaged is named, and the next request is answer
 
 Deno.test("requests that a lost device leaves behind fail, and later ones are answered by its successor", async () => {
   await withClient(2, async (client, runs) => {
-    await save(runs, "first", 1, 3);
+    await saveLively(runs, "first", 1, 3);
     const expected = textOf(await ask(client, "first"));
     let isLost = false;
     const broken = await ask(client, "first", { ...PLAIN, maxTokens: 10_000 }, () => {
@@ -157,7 +142,7 @@ Deno.test("requests that a lost device leaves behind fail, and later ones are an
 
 Deno.test("a server that goes down lets answers finish, and refuses what comes", async () => {
   await withClient(1, async (client, runs) => {
-    await save(runs, "first", 1, 3);
+    await saveLively(runs, "first", 1, 3);
     await ask(client, "first");
     let closing: Promise<void> | undefined;
     const events = await ask(
