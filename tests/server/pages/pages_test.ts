@@ -52,7 +52,7 @@ inBrowser("a job is started, its loss moves, it is paused, goes on, saves and en
   await page.goto("/");
   await page.getByRole("heading", { name: "No training jobs yet" }).waitFor();
   await screenshot(page, "dashboard-empty");
-  await startJob(page, "whale", { Steps: "400" });
+  await startJob(page, "whale", { Steps: "300" });
   const badge = page.locator(".job-title .badge");
   await page.locator(".job-title", { hasText: "running" }).waitFor();
   await until(async () => await lossOf(page) < 4.5);
@@ -78,18 +78,29 @@ inBrowser("a job is started, its loss moves, it is paused, goes on, saves and en
 
   await page.locator(".job-title", { hasText: "finished" }).waitFor();
   const rows = page.getByRole("region", { name: "Checkpoints" }).locator("tbody tr");
-  await rows.filter({ hasText: "400" }).waitFor();
+  await rows.filter({ hasText: "300" }).waitFor();
   const [file] = await Promise.all([
     page.waitForEvent("download"),
-    rows.filter({ hasText: "400" }).getByRole("button", { name: "model.safetensors" }).click(),
+    rows.filter({ hasText: "300" }).getByRole("button", { name: "model.safetensors" }).click(),
   ]);
-  assertEquals(file.suggestedFilename(), "whale-400-model.safetensors");
-  assertEquals(await Deno.readTextFile(await file.path()), "weights of step 400");
+  assertEquals(file.suggestedFilename(), "whale-300-model.safetensors");
+  assertEquals(await Deno.readTextFile(await file.path()), "weights of step 300");
   await page.locator(".kernel-times", { hasText: "linearCrossEntropy_41" }).waitFor();
   await screenshot(page, "dashboard-finished");
   await page.reload();
-  await page.locator(".facts dd", { hasText: "400 / 400" }).waitFor();
-  await page.getByRole("figure", { name: /^Loss at step 400: training 1/ }).waitFor();
+  await page.locator(".facts dd", { hasText: "300 / 300" }).waitFor();
+  await page.getByRole("figure", { name: /^Loss at step 300: training 1/ }).waitFor();
+});
+
+inBrowser("kernels of a job are listed by time and lead to their texts", async (page) => {
+  await page.goto("/");
+  await startJob(page, "first", { Steps: "30" });
+  const times = page.getByRole("region", { name: "Kernel times" });
+  const dearest = times.getByRole("link").first();
+  const name = await dearest.innerText();
+  assertMatch(await times.locator("li").first().innerText(), / [mµ]s( in \d+ launches)? · [\d.]+ %/);
+  await dearest.click();
+  await page.getByRole("region", { name: "Kernel" }).getByRole("heading", { name }).waitFor();
 });
 
 inBrowser("a second job waits, says its place, and can be cancelled", async (page) => {
@@ -255,7 +266,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       `pages fit a width of ${width} in ${colorScheme} colours, with text that can be read`,
       async (page) => {
         await page.goto("/");
-        await startJob(page, "fit", { Steps: "150" });
+        await startJob(page, "fit", { Steps: "50" });
         await page.locator(".job-title", { hasText: "finished" }).waitFor();
         for (const path of ["/", "/playground", "/programs"]) {
           await page.goto(path);

@@ -37,7 +37,7 @@ export class JobView {
   #charts = jobCharts(this.#series);
   #facts = new JobFacts();
   #log = new JobLog();
-  #kernels = new KernelTimes();
+  #kernels;
   #samples;
   #checkpoints;
   #title;
@@ -59,6 +59,7 @@ export class JobView {
     this.id = id;
     this.#onChange = onChange;
     this.#samples = new Samples(id);
+    this.#kernels = new KernelTimes(id);
     this.#checkpoints = new Checkpoints(id);
     this.#title = el("div", { class: "job-title", "aria-live": "polite" }, el("h2", { tabindex: "-1" }, id));
     place.replaceChildren(
@@ -130,7 +131,7 @@ export class JobView {
     else if (kind === "sample") this.#samples.add(data.step, data.text);
     else if (kind === "checkpoint") this.#later("checkpoints", () => this.#checkpoints.refresh());
     else if (kind === "compiled") this.#facts.compiled(data);
-    else if (kind === "profile") this.#kernels.show(data.summary);
+    else if (kind === "profile") this.#later("profile", () => this.#kernels.show(data.summary));
     else if (kind === "state" || kind === "plan") {
       this.#later("job", async () => {
         await this.#refresh();

@@ -16,7 +16,7 @@ import { bytes, duration, percent, short } from "../shared/format.js";
 export function launchList(launches, onChoose) {
   const dearest = launches.toSorted((a, b) => b.share - a.share);
   const rows = dearest.map(({ index, name, share, dispatch }) => {
-    const choose = el("button", { class: "link mono", onclick: () => onChoose(index) }, name);
+    const choose = el("button", { class: "link mono", title: name, onclick: () => onChoose(index) }, name);
     return el(
       "tr",
       {},
