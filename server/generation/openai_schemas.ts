@@ -7,7 +7,14 @@ import { z } from "@hono/zod-openapi";
 import type { GenerationRequest } from "../../model/generation.ts";
 import { ApiError } from "../http/error.ts";
 import { randomSeed } from "./request.ts";
-import { BOUNDS, MAX_PROMPT_CHARACTERS, promptText, promptTokens, stopTexts } from "./schemas.ts";
+import {
+  BOUNDS,
+  MAX_PROMPT_CHARACTERS,
+  MAX_REQUEST_TOKENS,
+  promptText,
+  promptTokens,
+  stopTexts,
+} from "./schemas.ts";
 
 /** Prompts of one request. */
 const MAX_PROMPTS = 32;
@@ -91,13 +98,24 @@ function promptsOf(prompt: CompletionBody["prompt"]): (string | readonly number[
   return typeof prompt[0] === "number" ? [prompt as number[]] : prompt as (string | number[])[];
 }
 
-/** What each prompt asks of the model. */
+/**
+ * What each prompt asks of the model.
+ *
+ * @throws {ApiError} 400 when they ask for more together than one request may.
+ */
 export function requestsOf(body: CompletionBody): GenerationRequest[] {
   const stop = body.stop ?? [];
   const seed = body.seed ?? randomSeed();
-  return promptsOf(body.prompt).map((prompt) => ({
+  const maxTokens = body.max_tokens ?? DEFAULT_MAX_TOKENS;
+  const choices = body.n ?? 1;
+  const prompts = promptsOf(body.prompt);
+  if (prompts.length * choices * maxTokens > MAX_REQUEST_TOKENS) {
+    const message = `prompts times n times max_tokens is at most ${MAX_REQUEST_TOKENS}: ask for less at once`;
+    throw new ApiError(400, "invalid_value", message, { param: "max_tokens" });
+  }
+  return prompts.map((prompt) => ({
     prompt,
-    maxTokens: body.max_tokens ?? DEFAULT_MAX_TOKENS,
+    maxTokens,
     sampling: {
       temperature: body.temperature ?? 1,
       topK: body.top_k ?? 0,
@@ -107,7 +125,7 @@ export function requestsOf(body: CompletionBody): GenerationRequest[] {
       seed: seed >>> 0,
     },
     stop: typeof stop === "string" ? [stop] : stop,
-    choices: body.n ?? 1,
+    choices,
     echo: body.echo ?? false,
     ...typeof body.logprobs === "number" ? { logprobs: body.logprobs } : {},
   }));

@@ -11,6 +11,8 @@ import { REFUSAL_EXAMPLE } from "./examples.ts";
 export const MAX_PROMPT_CHARACTERS = 100_000;
 /** Tokens that one choice may draw. */
 export const MAX_TOKENS = 16_384;
+/** Tokens that all choices of a request may draw together: what waits for a slow reader stays under 50 MB. */
+export const MAX_REQUEST_TOKENS = 65_536;
 /** Continuations of one prompt. */
 export const MAX_CHOICES = 16;
 /** Stop texts of a request, and characters of each. */
@@ -97,6 +99,9 @@ export const generateSchema = z.strictObject({
 }).refine(({ prompt, tokens }) => (prompt === undefined) !== (tokens === undefined), {
   message: "give either a prompt or tokens",
   path: ["prompt"],
+}).refine(({ n, maxTokens }) => n * maxTokens <= MAX_REQUEST_TOKENS, {
+  message: `n times maxTokens is at most ${MAX_REQUEST_TOKENS}: ask for less at once`,
+  path: ["maxTokens"],
 }).openapi("GenerateRequest");
 
 /** What was asked for. */

@@ -113,6 +113,7 @@ Deno.test("what a request must not say is refused by name", async () => {
     [{ tokens: [-1] }, "tokens[0]"],
     [{ prompt: "x", maxTokens: -1 }, "maxTokens"],
     [{ prompt: "x", maxTokens: 1e9 }, "maxTokens"],
+    [{ prompt: "x", maxTokens: 16_000, n: 5 }, "maxTokens"],
     [{ prompt: "x", temperature: "hot" }, "temperature"],
     [{ prompt: "x", topP: 0 }, "topP"],
     [{ prompt: "x", n: 17 }, "n"],

@@ -122,6 +122,11 @@ Deno.test("refusals are the client's own error classes", async () => {
   assertEquals(long.code, "context_length_exceeded");
   const wrong = await assertRejects(() => refused({ max_tokens: -1 }), OpenAI.BadRequestError);
   assertEquals(wrong.param, "max_tokens");
+  const much = await assertRejects(
+    () => refused({ prompt: ["a", "b", "c"], n: 2, max_tokens: 16_000 }),
+    OpenAI.BadRequestError,
+  );
+  assertEquals(much.param, "max_tokens");
   const unsupported = await assertRejects(
     () => refused({ logit_bias: { 50256: -100 } }),
     OpenAI.BadRequestError,
