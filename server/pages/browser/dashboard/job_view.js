@@ -77,7 +77,11 @@ export class JobView {
         this.#facts.configuration,
       ),
     );
-    this.#start().catch(showProblem);
+    this.#start().catch((problem) => {
+      if (this.#gone.signal.aborted) return;
+      this.#error.hidden = false;
+      setText(this.#error, problem instanceof Error ? problem.message : String(problem));
+    });
   }
 
   /** Lets go of everything. */

@@ -58,7 +58,7 @@ function ask(reason) {
     ),
     el("div", { class: "actions" }, cancel, el("button", { class: "button primary" }, "Use it")),
   );
-  const dialog = el("dialog", { class: "dialog", "aria-label": "Token" }, form);
+  const dialog = el("dialog", { class: "dialog narrow", "aria-label": "Token" }, form);
   document.body.append(dialog);
   return new Promise((resolve) => {
     form.addEventListener("submit", () => {
