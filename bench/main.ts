@@ -20,6 +20,7 @@ import { type Ladder, type Report, slugOf, writeWhole } from "./report.ts";
 import { type Rung, RUNGS, TOP } from "./rungs.ts";
 import { describeRatio, ratiosOf } from "./targets.ts";
 import { ceilingLines, comparisonTable, kernelTable, ladderTable } from "./text.ts";
+import { benchServer } from "./server/main.ts";
 import { compare, type Comparison } from "./versus.ts";
 
 const USAGE = "deno task bench [flags]";
@@ -39,6 +40,7 @@ const LARGE_VOCABULARY_FROM = "attention";
 const NAIVE_STEP = "step-4x128-v50304-naive";
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "server") return await benchServer(args.slice(1));
   const options = parseOptions(args);
   if (!options) {
     console.log(helpText(USAGE, ABOUT, FLAGS));

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Compilation, compileGraph, type Graph } from "../compiler/mod.ts";
+import { type Compilation, compileGraph, type Graph, type Program } from "../compiler/mod.ts";
 import type { GpuDevice, LoadedProgram, Readback, StateStore } from "../runtime/mod.ts";
 import { type ModelConfig, paddedVocabulary } from "./config.ts";
 import { cacheElements, cacheNames, traceDecode, tracePrefill } from "./decode_programs.ts";
@@ -78,6 +78,8 @@ export interface DecoderOptions {
   readonly dtype?: Precision;
   /** Which schedules the kernels get; the templates' own by default. */
   readonly tuning?: Tuning;
+  /** Programs that were compiled for decoders of the same model before; what is compiled joins them. */
+  readonly compiled?: Map<string, Program>;
   /** Is given every program that is compiled. */
   readonly onCompiled?: (compilation: Compilation) => void;
 }
@@ -133,7 +135,7 @@ export class Decoder {
     return [...this.#programs.values()].reduce((sum, { bytes }) => sum + bytes, this.states.bytes);
   }
 
-  /** What requests are likely to ask for, sooner or later; the smallest first. */
+  /** What requests are likely to ask for, sooner or later. */
   get likelyNeeds(): ProgramNeed[] {
     const prefills = this.#pieces.map((tokens) => ({ kind: "prefill", tokens } as const));
     const steps = [false, true].flatMap((topK) =>
@@ -170,15 +172,20 @@ export class Decoder {
   }
 
   async #load(need: ProgramNeed, name: string): Promise<LoadedProgram> {
-    const { config, device, states, options: { tuning, mode = "fused", onCompiled } } = this;
-    const graph = this.#trace(need, name);
-    const [program] = tuning
-      ? await tuning.compile([{ graph, name, runs: 1 }])
-      : [compileGraph(graph, device.capabilities, { mode, name, onCompiled })];
+    const { config, device, states, options: { compiled = new Map<string, Program>() } } = this;
+    const program = compiled.get(name) ?? await this.#compile(need, name);
+    compiled.set(name, program);
     const isFresh = !states.has(cacheNames(config)[0]);
     const loaded = await device.load(program, states);
     if (isFresh) { for (const cache of cacheNames(config)) if (states.has(cache)) states.clear(cache); }
     return loaded;
+  }
+
+  async #compile(need: ProgramNeed, name: string): Promise<Program> {
+    const { device, options: { tuning, mode = "fused", onCompiled } } = this;
+    const graph = this.#trace(need, name);
+    if (!tuning) return compileGraph(graph, device.capabilities, { mode, name, onCompiled });
+    return (await tuning.compile([{ graph, name, runs: 1 }]))[0];
   }
 
   #trace(need: ProgramNeed, name: string): Graph {

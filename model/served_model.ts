@@ -19,6 +19,8 @@ export interface ServeOptions extends BatcherLimits, Omit<DecoderOptions, "slots
   readonly maxSlots: number;
   /** Memory that caches may take, in bytes. */
   readonly cacheBytes: number;
+  /** Load every program that requests are likely to need, and not only what a single one does. */
+  readonly loadsAll?: boolean;
 }
 
 /** The tokenizer that a model was trained with. */
@@ -36,7 +38,7 @@ export class ServedModel {
   ) {}
 
   /**
-   * Brings a checkpoint to a device, with the programs that a single request needs.
+   * Brings a checkpoint to a device, with programs.
    *
    * @throws {CheckpointError} when its tensors cannot be read.
    * @throws {LimitError} when the device has no room for it.
@@ -48,10 +50,12 @@ export class ServedModel {
     const slots = Decoder.fittingSlots(device, config, options.maxSlots, options.cacheBytes);
     const decoder = new Decoder(device, states, config, { ...options, slots });
     try {
-      await decoder.load([
-        { kind: "step", sequences: 1, features: NO_FEATURES },
-        { kind: "prefill", tokens: 1 },
-      ]);
+      await decoder.load(
+        options.loadsAll ? decoder.likelyNeeds : [
+          { kind: "step", sequences: 1, features: NO_FEATURES },
+          { kind: "prefill", tokens: 1 },
+        ],
+      );
       const tensors = await readTensors(checkpoint, "model.safetensors");
       const layout = layoutParameters(config);
       writeServing(states, layout, joinParameters(layout, tensors), options.dtype);

@@ -105,12 +105,19 @@ export class GenerationClient implements GenerationService {
         break;
       case "ready":
         this.#isReady = true;
+        this.#preload();
         this.#ready.resolve(event);
         this.options.onStatus?.(event);
         break;
       case "lost":
         this.#noteLost(event.message);
     }
+  }
+
+  /** The newest model is there before somebody asks for it: on a cold machine drivers compile for seconds. */
+  async #preload(): Promise<void> {
+    const newest = await this.#models.find(undefined).catch(() => undefined);
+    if (newest && !this.#isClosed) this.#send({ kind: "preload", model: newest.id, path: newest.path });
   }
 
   #deliver(id: number, event: GenerationEvent): void {

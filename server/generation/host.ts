@@ -8,7 +8,9 @@
  * @module
  */
 import { openCheckpoint } from "../../model/checkpoint.ts";
-import type { GenerationEvent, GenerationRequest } from "../../model/mod.ts";
+import type { Program } from "../../compiler/mod.ts";
+import type { GenerationEvent, GenerationRequest, ModelConfig } from "../../model/mod.ts";
+import { DEFAULT_SAMPLING } from "../../model/mod.ts";
 import { explainFailure } from "../../model/errors.ts";
 import { runPipeline, type Submissions } from "../../model/pipeline.ts";
 import { ProgramReports } from "../../model/program_reports.ts";
@@ -39,6 +41,7 @@ interface Loaded {
 export class GenerationHost {
   readonly #loaded = new Map<string, Loaded>();
   readonly #pending = new Map<number, Pending>();
+  readonly #programs = new Map<string, Map<string, Program>>();
   /** Requests whose model is not on the device yet. */
   #queue: number[] = [];
   #events: (readonly [number, GenerationEvent])[] = [];
@@ -75,6 +78,9 @@ export class GenerationHost {
     switch (command.kind) {
       case "generate":
         return this.#generate(command);
+      case "preload":
+        this.#preload(command.model, command.path);
+        return;
       case "cancel":
         return this.#cancel(command.id);
       case "drain":
@@ -95,6 +101,13 @@ export class GenerationHost {
       this.#send(id, { kind: "failure", code: "queue_full", message });
     } else this.#queue.push(id);
     this.#wake.resolve();
+  }
+
+  /** Has a model loaded before anybody asks for it. */
+  #preload(model: string, path: string): void {
+    const id = -this.#pending.size - 1; // nobody listens to negative ids
+    const request = { prompt: [0], maxTokens: 0, sampling: DEFAULT_SAMPLING, stop: [], choices: 1 };
+    this.#generate({ kind: "generate", id, model, path, request });
   }
 
   /** Gives a request to its model. */
@@ -153,13 +166,9 @@ export class GenerationHost {
     }
   }
 
-  /** Loads a program that will be wanted, or waits until there is something to do. */
+  /** Waits until there is something to do. */
   async #rest(): Promise<void> {
     this.#report();
-    for (const { served: { decoder } } of this.#loaded.values()) {
-      const [missing] = decoder.missing(decoder.likelyNeeds);
-      if (missing) return await decoder.load([missing]);
-    }
     this.#wake = Promise.withResolvers();
     if (this.#queue.length === 0) await Promise.race([this.#wake.promise, this.device.failure]);
     this.device.throwIfFailed();
@@ -221,6 +230,14 @@ export class GenerationHost {
     }
   }
 
+  /** Programs of a model's sizes: newer checkpoints of a run need no new ones. */
+  #programsOf(config: ModelConfig): Map<string, Program> {
+    const key = JSON.stringify(config);
+    const known = this.#programs.get(key) ?? new Map<string, Program>();
+    this.#programs.set(key, known);
+    return known;
+  }
+
   async #load(name: string, path: string): Promise<Loaded | undefined> {
     try {
       const checkpoint = await openCheckpoint(path);
@@ -228,6 +245,8 @@ export class GenerationHost {
       const reports = programs === undefined ? undefined : new ProgramReports(programs, `model ${name}`);
       const served = await ServedModel.open(this.device, checkpoint, {
         ...this.options,
+        loadsAll: true,
+        compiled: this.#programsOf(checkpoint.config),
         onCompiled: (compilation) => reports?.add(compilation),
       });
       const loaded = { name, served, lastUsed: performance.now() };

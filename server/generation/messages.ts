@@ -38,6 +38,8 @@ export type HostCommand =
     readonly path: string;
     readonly request: GenerationRequest;
   }
+  /** Bring a model to the device. */
+  | { readonly kind: "preload"; readonly model: string; readonly path: string }
   | { readonly kind: "cancel"; readonly id: number }
   /** Finish what is under way, refuse what comes. */
   | { readonly kind: "drain" };
