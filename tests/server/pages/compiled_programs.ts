@@ -15,11 +15,11 @@ export class CompiledPrograms implements ProgramService {
   readonly #report: ProgramReport;
   readonly #summary: ProgramSummary;
 
-  constructor(preset: "nano" | "gpt2" = "nano") {
-    const { model, microBatch } = planRun({ preset, out: "" }, true);
+  constructor() {
+    const { model, microBatch } = planRun({ preset: "nano", out: "" }, true);
     const shape = { batch: microBatch, context: model.context };
     const graph = traceTrainStep(model, shape, layoutParameters(model), "f32");
-    const report = this.#report = reportOf(compileStages(graph, LAVAPIPE, { name: `${preset}_step` }));
+    const report = this.#report = reportOf(compileStages(graph, LAVAPIPE, { name: "nano_step" }));
     const { hash, name, kernels, dispatches, peakBytes, compileMs } = report;
     this.#summary = {
       hash,

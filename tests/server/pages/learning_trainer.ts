@@ -25,7 +25,11 @@ export class LearningTrainer implements TrainerHandle {
   #out = "";
   #step = 0;
 
-  constructor(private readonly onEvent: (event: TrainerEvent) => void) {}
+  /** @param mayGoOn Asked before each step, with the number of those that are done. */
+  constructor(
+    private readonly onEvent: (event: TrainerEvent) => void,
+    private readonly mayGoOn: (done: number) => boolean = () => true,
+  ) {}
 
   get finished(): Promise<FinalEvent> {
     return this.#finished.promise;
@@ -66,6 +70,7 @@ export class LearningTrainer implements TrainerHandle {
   }
 
   #advance(): void {
+    if (!this.mayGoOn(this.#step)) return;
     const step = ++this.#step;
     const { steps, evalEvery, saveEvery, sampleEvery, learningRate } = this.#plan;
     const loss = 1.4 + 4.2 * Math.exp(-step / 60) + 0.12 * Math.sin(step * 12.9898);
