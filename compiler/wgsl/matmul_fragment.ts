@@ -22,6 +22,8 @@ export interface Operand {
   readonly contiguous: "depth" | "outer";
   /** Emits the load of the vec4 that starts at (outer, depth) of product `batch`. */
   load(w: Writer, outer: string, depth: string): string;
+  /** Emits the load of the `f32` at (outer, depth), where the hooks can. */
+  loadScalar?(w: Writer, outer: string, depth: string): string;
 }
 
 /** Both operands of a product. */
@@ -33,6 +35,9 @@ export function operandsOf(shape: MatmulShape, hooks: TileHooks): { a: Operand; 
       extent: shape.rows,
       contiguous: shape.aContiguous === "depth" ? "depth" : "outer",
       load: (w, row, depth) => hooks.loadA(w, { batch, row, depth }),
+      ...hooks.loadScalarA && {
+        loadScalar: (w, row, depth) => hooks.loadScalarA!(w, { batch, row, depth }),
+      },
     },
     b: {
       name: "b",

@@ -108,6 +108,10 @@ function emitProduct(
   return emitMatmul(shape, schedule, {
     loadA: (w, { batch, row, depth }) =>
       load(a, shape.aContiguous === "depth" ? "k" : "m", { z: batch, m: row, k: depth })(w),
+    loadScalarA: (w, { batch, row, depth }) => {
+      const names = namesOf({ z: batch, m: row, k: depth });
+      return new Emitter({ body: a.body, slots, vector: "", names }).value(w, a.value).text;
+    },
     loadB: (w, { batch, col, depth }) =>
       load(b, shape.bContiguous === "depth" ? "k" : "n", { z: batch, n: col, k: depth })(w),
     store: (w, { batch, row, col }, value) => {

@@ -38,6 +38,8 @@ export interface TilePosition {
 export interface TileHooks {
   /** `vec4<f32>` of A at (batch, row, depth..depth+3), or at (batch, row..row+3, depth) when contiguous in rows. */
   loadA(w: Writer, at: Pick<TilePosition, "batch" | "row" | "depth">): string;
+  /** `f32` of A at (batch, row, depth), for templates that have lanes load one number each. */
+  loadScalarA?(w: Writer, at: Pick<TilePosition, "batch" | "row" | "depth">): string;
   /** `vec4<f32>` of B at (batch, col, depth..depth+3), or at (batch, col..col+3, depth) when contiguous in columns. */
   loadB(w: Writer, at: Pick<TilePosition, "batch" | "col" | "depth">): string;
   /** Stores the `vec4<f32>` expression `value` at (batch, row, col..col+3). */

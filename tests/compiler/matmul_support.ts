@@ -71,6 +71,12 @@ class PlainTensor {
     return `vec4(${[0, 1, 2, 3].map((i) => `${this.binding}[${index} + ${i}u]`).join(", ")})`;
   }
 
+  loadScalar(batch: string, outer: string, inner: string): string {
+    const row = `((${batch}) * ${this.outer}u + (${outer}))`;
+    const index = `(${row} * ${this.inner}u + (${inner}) + ${GUARD}u)`;
+    return this.vectors ? `${this.binding}[${index} / 4u][${index} % 4u]` : `${this.binding}[${index}]`;
+  }
+
   store(batch: string, outer: string, inner: string, value: string): string[] {
     const index = this.#index(batch, outer, inner);
     if (this.vectors) return [`${this.binding}[${index}] = ${value};`];
@@ -119,6 +125,12 @@ export function plainMatmul(
       return shape.aContiguous === "depth"
         ? a.load(at.batch, at.row, at.depth)
         : a.load(at.batch, at.depth, at.row);
+    },
+    loadScalarA: (w, at) => {
+      inside(w, [[at.batch, shape.batch], [at.row, rows], [at.depth, depth]]);
+      return shape.aContiguous === "depth"
+        ? a.loadScalar(at.batch, at.row, at.depth)
+        : a.loadScalar(at.batch, at.depth, at.row);
     },
     loadB: (w, at) => {
       loads.b++;
