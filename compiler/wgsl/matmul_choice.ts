@@ -208,7 +208,8 @@ function subgroupSchedule(shape: MatmulShape, target: Capabilities): SubgroupSch
   const acrossDepth = manyLanes ? 8 : 16;
   let perLane = shared > 8 ? wide : shape.bContiguous === "cols" ? acrossDepth : 4;
   const tiles = () => batch * Math.ceil(rows / shared) * Math.ceil(cols / (lanes * perLane));
-  while (perLane > 4 && tiles() < FEW_TILES_SOFTWARE) perLane /= 2;
+  const isHalfEmpty = () => lanes * perLane >= 2 * cols;
+  while (perLane > 4 && (tiles() < FEW_TILES_SOFTWARE || isHalfEmpty())) perLane /= 2;
   const step = shared <= 4 && shape.bContiguous === "depth" ? 8 : 4;
   return { ...base, lanesAlong: "cols", perLane, shared, depthStep: depthStep(shape, step, target) };
 }
