@@ -79,7 +79,10 @@ export async function throughput(server: ServerProcess, clients: number, seconds
   const end = start + seconds * 1000;
   let tokens = 0;
   await Promise.all(Array.from({ length: clients }, async () => {
-    while (performance.now() < end) tokens += (await stream(server.url, ASK)).tokens;
+    while (performance.now() < end) {
+      const answer = await stream(server.url, ASK);
+      tokens += answer.tokens; // not in one expression with the wait: others add as well
+    }
   }));
   return tokens / (performance.now() - start) * 1000;
 }
