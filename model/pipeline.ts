@@ -56,7 +56,7 @@ class Pipeline {
   /** Submissions since the queue was last empty, and when that was. */
   #submitted = 0;
   #since = performance.now();
-  /** Mean time of a submission, as measured when the queue was last empty. */
+  /** Mean time of a submission, as measured when the queue was last empty after one. */
   #msEach = Infinity;
 
   constructor(private readonly submissions: Submissions, private readonly options: PipelineOptions) {}
@@ -87,15 +87,17 @@ class Pipeline {
   /** The queue is empty: gives the turn up, or submits what keeps the device busy for a moment. */
   #fill(): void {
     const now = performance.now();
-    if (this.#submitted > 0) this.#msEach = (now - this.#since) / this.#submitted;
-    const each = Math.max(LEAST_MS, (now - this.#since) / Math.max(1, this.#submitted));
+    // A readback that follows another at once says nothing about the time of a submission.
+    if (this.#submitted > 0) this.#msEach = Math.max(LEAST_MS, (now - this.#since) / this.#submitted);
     [this.#since, this.#submitted] = [now, 0];
     const { ahead = (ms: number) => Math.ceil(AHEAD_MS / ms), shared } = this.options;
     if (shared?.turns.isOver) shared.turns.end();
     if (shared && !shared.turns.isHeld) return;
-    let left = Math.min(ahead(each), this.#most);
+    let left = ahead(this.#msEach);
     // What is not copied yet must be read before anything changes it.
-    while (left > 0 && !this.#isOver && this.#pending.at(-1)?.isCopied !== false) {
+    while (
+      left > 0 && this.#submitted < this.#most && !this.#isOver && this.#pending.at(-1)?.isCopied !== false
+    ) {
       if (this.#goOn()) left--;
     }
   }
@@ -112,7 +114,7 @@ class Pipeline {
   get #most(): number {
     const { turns } = this.options.shared ?? {};
     if (!turns?.isContended) return Infinity;
-    return Math.max(1, Math.floor(turns.quantumMs / Math.max(LEAST_MS, this.#msEach)));
+    return Math.max(1, Math.floor(turns.quantumMs / this.#msEach));
   }
 
   /** True when the queue should be emptied for others. */

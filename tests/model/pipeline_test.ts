@@ -97,6 +97,16 @@ Deno.test("a pipeline that fails leaves no turn behind", async () => {
   assertEquals(turns.isHeld, false);
 });
 
+Deno.test("readbacks without work between them do not fill the queue as if work took no time", async () => {
+  const counts: number[] = [];
+  const ahead = (msEach: number) => {
+    counts.push(msEach);
+    return 0;
+  };
+  await runPipeline(noted([], "123"), { ahead });
+  assertEquals(counts, [Infinity, Infinity, Infinity]);
+});
+
 Deno.test("a readback that fails ends the pipeline with its error", async () => {
   const failing = function* (): Submissions {
     yield new Readback(true, () => Promise.reject(new Error("lost")));
