@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ReportSummary } from "../model/program_reports.ts";
 import type { GenerationEvent, GenerationRequest, ModelConfig } from "../model/mod.ts";
 
 /** A model that can be asked for text: the newest checkpoint of a run. */
@@ -196,22 +197,7 @@ export interface TrainingService {
 }
 
 /** A compiled program, in short. */
-export interface ProgramSummary {
-  /** Tells programs apart. */
-  readonly hash: string;
-  /** What it computes, such as `train`. */
-  readonly name: string;
-  /** Kernels that were made for it. */
-  readonly kernels: number;
-  /** Launches of kernels in one run. */
-  readonly dispatches: number;
-  /** Device memory that it plans for. */
-  readonly peakBytes: number;
-  /** Time that compiling took. */
-  readonly compileMs: number;
-  /** Who uses it: a job, or a model that is served. */
-  readonly usedBy: readonly string[];
-}
+export type ProgramSummary = Omit<ReportSummary, "compiledAt">;
 
 /** The compiler's programs, every stage of them. */
 export interface ProgramService {

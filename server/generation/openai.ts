@@ -7,6 +7,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ZodError } from "zod";
 import { ApiError } from "../http/error.ts";
 import { invalidInput } from "../http/error_handler.ts";
+import { raw } from "../http/raw_response.ts";
 import type { GenerationService, ServedModel } from "../services.ts";
 import { allBegun, begun, collect, tellProblems, type WholeAnswer } from "./answer.ts";
 import { chunksOf, completionOf, headOf, merged, OPENAI_CODES } from "./completions.ts";
@@ -103,16 +104,16 @@ export function openaiRoutes(service: GenerationService): OpenAPIHono {
         const wantsUsage = body.stream_options?.include_usage === true;
         const chunks = chunksOf(head, merged(sources), service, { choices, wantsLogprobs, wantsUsage });
         const told = tellProblems(chunks, (error) => ({ data: JSON.stringify(error) }));
-        return sseResponse(told, () => {
+        return raw(sseResponse(told, () => {
           signal.abort();
           for (const source of sources) source.return().catch(() => {});
-        }) as never;
+        }));
       }
       const answers = await Promise.all(
         sources.map((events) => collect(events, choices, service, OPENAI_CODES)),
       );
       // Nobody hears this: the client has left.
-      if (answers.some((answer) => !answer)) return new Response(null, { status: 499 }) as never;
+      if (answers.some((answer) => !answer)) return raw(new Response(null, { status: 499 }));
       return context.json(completionOf(head, answers as WholeAnswer[], wantsLogprobs), 200);
     } catch (problem) {
       signal.abort(); // the other prompts' places are free at once

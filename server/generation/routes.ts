@@ -11,6 +11,7 @@ import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import type { ZodError } from "zod";
 import type { GeneratedToken, GenerationEvent, GenerationRequest } from "../../model/generation.ts";
 import { invalidInput } from "../http/error_handler.ts";
+import { raw } from "../http/raw_response.ts";
 import type { GenerationService } from "../services.ts";
 import { begun, collect, failureOf, tellProblems, TokenCutter } from "./answer.ts";
 import { GENERATE_EXAMPLES, GENERATED_EXAMPLE, GENERATED_STREAM_EXAMPLE } from "./examples.ts";
@@ -60,14 +61,14 @@ export function generationRoutes(service: GenerationService): OpenAPIHono {
     const facts = { model: model ?? "", seed: request.sampling.seed };
     if (body.stream) {
       const told = tellProblems(streamed(events, body, facts, service), (error) => say("error", error));
-      return sseResponse(told, () => {
+      return raw(sseResponse(told, () => {
         signal.abort();
         events.return().catch(() => {});
-      }) as never;
+      }));
     }
     const answer = await collect(events, body.n, service);
     // Nobody hears this: the client has left.
-    if (!answer) return new Response(null, { status: 499 }) as never;
+    if (!answer) return raw(new Response(null, { status: 499 }));
     const { choices, promptTokens, completionTokens, firstTokenMs } = answer;
     return context.json({
       ...facts,

@@ -5,6 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { MAX_LOGPROBS } from "../../model/generation.ts";
+import { refusalSchema } from "../http/refusal_schema.ts";
 import { REFUSAL_EXAMPLE } from "./examples.ts";
 
 /** Characters of a prompt: longer ones are refused before they are tokenized. */
@@ -133,10 +134,6 @@ export const generatedSchema = z.object({
   firstTokenMs: z.number(),
 }).openapi("Generated");
 
-/** A refusal. */
-export const refusalSchema = z.object({
-  error: z.object({ message: z.string(), type: z.string(), code: z.string(), param: z.string().nullable() }),
-}).openapi("Error");
 
 const retryAfter = z.object({
   "Retry-After": z.string().openapi({ description: "Seconds after which to try again.", example: "2" }),

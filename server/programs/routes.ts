@@ -10,6 +10,8 @@ import type { ZodError } from "zod";
 import type { KernelSource, ProgramReport } from "../../compiler/mod.ts";
 import { ApiError } from "../http/error.ts";
 import { invalidInput } from "../http/error_handler.ts";
+import { raw } from "../http/raw_response.ts";
+import { refusalSchema } from "../http/refusal_schema.ts";
 import type { ProgramService } from "../services.ts";
 
 const tags = ["programs"];
@@ -19,9 +21,6 @@ const json = <T extends z.ZodType>(schema: T, description: string) => ({
 });
 const text = (description: string) => ({ content: { "text/plain": { schema: z.string() } }, description });
 
-const refusalSchema = z.object({
-  error: z.object({ message: z.string(), type: z.string(), code: z.string(), param: z.string().nullable() }),
-}).openapi("Error");
 const missing = { 404: json(refusalSchema, "There is no such program, stage or kernel.") };
 
 const summarySchema = z.object({
@@ -103,7 +102,7 @@ export function programRoutes(service: ProgramService): OpenAPIHono {
 
   routes.openapi(getProgram, async (context) => {
     const bytes = await find(service, context.req.valid("param").hash);
-    return await compressed(context, bytes) as never;
+    return raw(await compressed(context, bytes));
   });
 
   routes.openapi(getStage, async (context) => {
@@ -119,7 +118,7 @@ export function programRoutes(service: ProgramService): OpenAPIHono {
     const found = kernelOf(report, kernel);
     const index = report.kernels.indexOf(found);
     const dispatches = report.dispatches.filter((dispatch) => dispatch.kernel === index);
-    return Response.json({ ...found, dispatches }) as never;
+    return raw(Response.json({ ...found, dispatches }));
   });
 
   routes.openapi(getWgsl, async (context) => {

@@ -7,6 +7,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ZodError } from "zod";
 import { ApiError } from "../http/error.ts";
 import { invalidInput } from "../http/error_handler.ts";
+import { refusalSchema } from "../http/refusal_schema.ts";
 import type { Job, TrainingService } from "../services.ts";
 import { streamEvents } from "./event_stream.ts";
 import { isOver } from "./journal.ts";
@@ -36,15 +37,6 @@ const HEARTBEAT_MS = 15_000;
 const JOBS_PAGE = 50;
 const PAGE = 200;
 
-const errorSchema = z.object({
-  error: z.object({
-    message: z.string(),
-    type: z.string(),
-    code: z.string(),
-    param: z.string().nullable(),
-  }),
-}).openapi("Error");
-
 const tags = ["training"];
 const jobParams = z.object({ id: z.string().min(1).max(200).openapi({ example: "first" }) });
 const json = <T extends z.ZodType>(schema: T, description: string) => ({
@@ -52,10 +44,10 @@ const json = <T extends z.ZodType>(schema: T, description: string) => ({
   description,
 });
 const refusals = {
-  400: json(errorSchema, "Something in the request is wrong; `param` names it."),
-  404: json(errorSchema, "There is no such job."),
+  400: json(refusalSchema, "Something in the request is wrong; `param` names it."),
+  404: json(refusalSchema, "There is no such job."),
 };
-const conflict = { 409: json(errorSchema, "The job's state does not allow it.") };
+const conflict = { 409: json(refusalSchema, "The job's state does not allow it.") };
 const binary = z.string().openapi({ format: "binary" });
 
 const createJob = createRoute({
@@ -70,8 +62,8 @@ const createJob = createRoute({
       headers: z.object({ Location: z.string() }),
     },
     400: refusals[400],
-    409: json(errorSchema, "There is a run of that name."),
-    429: json(errorSchema, "Too many jobs wait."),
+    409: json(refusalSchema, "There is a run of that name."),
+    429: json(refusalSchema, "Too many jobs wait."),
   },
 });
 
@@ -107,7 +99,7 @@ const pauseJob = action("pause", "Save, and give the device up");
 const resumeJob = action("resume", "Queue a paused or failed job again");
 const cancelJob = action("cancel", "End a job; its checkpoints stay");
 
-const crowded = { 429: json(errorSchema, "The job has too many checkpoints and samples to make already.") };
+const crowded = { 429: json(refusalSchema, "The job has too many checkpoints and samples to make already.") };
 
 const saveJob = createRoute({
   method: "post",

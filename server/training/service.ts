@@ -117,24 +117,25 @@ export class TrainingJobs implements TrainingService {
     this.store.close();
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async create(given: Readonly<Record<string, unknown>>): Promise<Job> {
-    const config = checkConfig(given);
-    const { maxQueued = MAX_QUEUED } = this.options;
-    if (this.#isClosing) throw new ApiError(503, "shutting_down", "The server is shutting down.");
-    if (this.store.counts().queued >= maxQueued) {
-      const message = `${maxQueued} jobs wait already; cancel one, or try again when one has ended.`;
-      throw new ApiError(429, "queue_full", message, { retryAfter: 60 });
-    }
-    const id = config.name ?? generatedName(new Date());
-    this.store.transaction(() => {
-      if (this.store.get(id)) throw nameTaken(id);
-      this.store.insert(id, now(), given);
-      makeDirectory(this.#directory(id), id);
+  create(given: Readonly<Record<string, unknown>>): Promise<Job> {
+    return Promise.try(() => {
+      const config = checkConfig(given);
+      const { maxQueued = MAX_QUEUED } = this.options;
+      if (this.#isClosing) throw new ApiError(503, "shutting_down", "The server is shutting down.");
+      if (this.store.counts().queued >= maxQueued) {
+        const message = `${maxQueued} jobs wait already; cancel one, or try again when one has ended.`;
+        throw new ApiError(429, "queue_full", message, { retryAfter: 60 });
+      }
+      const id = config.name ?? generatedName(new Date());
+      this.store.transaction(() => {
+        if (this.store.get(id)) throw nameTaken(id);
+        this.store.insert(id, now(), given);
+        makeDirectory(this.#directory(id), id);
+      });
+      this.#enter(id, "queued");
+      this.#startNext();
+      return this.get(id);
     });
-    this.#enter(id, "queued");
-    this.#startNext();
-    return this.get(id);
   }
 
   list({ after, limit, states }: JobQuery = {}): readonly Job[] {
@@ -155,12 +156,13 @@ export class TrainingJobs implements TrainingService {
     return await this.#leave(id, "paused", (run) => run.stop());
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async resume(id: string): Promise<Job> {
-    this.#demand(id, ["paused", "failed"], "resumed");
-    this.#enter(id, "queued", { turn: this.store.lastTurn() + 1, endedAt: null, error: null });
-    this.#startNext();
-    return this.get(id);
+  resume(id: string): Promise<Job> {
+    return Promise.try(() => {
+      this.#demand(id, ["paused", "failed"], "resumed");
+      this.#enter(id, "queued", { turn: this.store.lastTurn() + 1, endedAt: null, error: null });
+      this.#startNext();
+      return this.get(id);
+    });
   }
 
   async cancel(id: string): Promise<Job> {

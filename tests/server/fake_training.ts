@@ -82,10 +82,11 @@ export class FakeTraining implements TrainingService {
     return Promise.resolve(checkpoint);
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async sample(id: string, { prompt, maxTokens }: { prompt: string; maxTokens: number }): Promise<string> {
-    this.#demand(id, ["running"]);
-    return prompt + "a".repeat(maxTokens);
+  sample(id: string, { prompt, maxTokens }: { prompt: string; maxTokens: number }): Promise<string> {
+    return Promise.try(() => {
+      this.#demand(id, ["running"]);
+      return prompt + "a".repeat(maxTokens);
+    });
   }
 
   events(id: string, { after = 0, limit = Infinity, kinds }: EventQuery): readonly JobEvent[] {
@@ -113,18 +114,20 @@ export class FakeTraining implements TrainingService {
     }
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async checkpoints(id: string): Promise<readonly JobCheckpoint[]> {
-    return this.#entry(id).checkpoints;
+  checkpoints(id: string): Promise<readonly JobCheckpoint[]> {
+    return Promise.try(() => {
+      return this.#entry(id).checkpoints;
+    });
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async checkpointFile(id: string, step: number, name: string): Promise<string> {
-    const checkpoint = this.#entry(id).checkpoints.find((checkpoint) => checkpoint.step === step);
-    if (!checkpoint?.files.some((file) => file.name === name)) {
-      throw new ApiError(404, "unknown_file", "There is no such file.");
-    }
-    return new URL("../../deno.json", import.meta.url).pathname;
+  checkpointFile(id: string, step: number, name: string): Promise<string> {
+    return Promise.try(() => {
+      const checkpoint = this.#entry(id).checkpoints.find((checkpoint) => checkpoint.step === step);
+      if (!checkpoint?.files.some((file) => file.name === name)) {
+        throw new ApiError(404, "unknown_file", "There is no such file.");
+      }
+      return new URL("../../deno.json", import.meta.url).pathname;
+    });
   }
 
   /** The running job does a step; after its last one it has finished. */
@@ -151,12 +154,13 @@ export class FakeTraining implements TrainingService {
     if (!states.includes(state)) throw new ApiError(409, "wrong_state", `The job is ${state}.`);
   }
 
-  // deno-lint-ignore require-await -- its refusals have to be rejections
-  async #move(id: string, from: readonly JobState[], to: JobState): Promise<Job> {
-    this.#demand(id, from);
-    this.#setState(this.#entry(id), to);
-    this.#schedule();
-    return this.get(id);
+  #move(id: string, from: readonly JobState[], to: JobState): Promise<Job> {
+    return Promise.try(() => {
+      this.#demand(id, from);
+      this.#setState(this.#entry(id), to);
+      this.#schedule();
+      return this.get(id);
+    });
   }
 
   #schedule(): void {

@@ -3,9 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { compileStages, LAVAPIPE } from "../../../compiler/mod.ts";
 import { listReports, ProgramReports } from "../../../model/program_reports.ts";
+import { createApp } from "../../../server/mod.ts";
 import { ProgramFiles } from "../../../server/programs/service.ts";
 import { fakeServices } from "../fakes.ts";
-import { errorOf, testApp } from "../support.ts";
+import { errorOf } from "../support.ts";
 import { tinyTrainStep } from "../../support/tiny_gpt2.ts";
 
 const compilation = compileStages(tinyTrainStep(1), LAVAPIPE, { name: "step" });
@@ -24,7 +25,7 @@ async function withReports(body: (directory: string) => Promise<void>): Promise<
 }
 
 const appOver = (directory: string) =>
-  testApp({}, { ...fakeServices(), programs: new ProgramFiles(directory) as never }).app;
+  createApp({ ...fakeServices(), programs: new ProgramFiles(directory) });
 
 Deno.test("a program is listed with everyone who uses it, and written once", async () => {
   await withReports(async (directory) => {
