@@ -57,6 +57,7 @@ export {
 } from "./params.ts";
 export { type Precision, PRECISIONS } from "./precision.ts";
 export type { MemoryReport } from "./memory.ts";
+export type { ReportSummary } from "./program_reports.ts";
 export type { ProfileSummary, StepRange } from "./profile_plan.ts";
 export {
   type BatchShape,

@@ -9,11 +9,17 @@ import { type Compilation, type ProgramReport, reportOf } from "../compiler/mod.
 
 /** What a list says of a program. */
 export interface ReportSummary {
+  /** Equal hashes mean equal programs. */
   readonly hash: string;
+  /** Name in listings. */
   readonly name: string;
+  /** Number of kernels, each text once. */
   readonly kernels: number;
+  /** Number of launches. */
   readonly dispatches: number;
+  /** Planned memory. */
   readonly peakBytes: number;
+  /** Milliseconds that it took to compile. */
   readonly compileMs: number;
   /** Who uses it: runs, or models that are served. */
   readonly usedBy: readonly string[];

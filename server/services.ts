@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { ReportSummary } from "../model/program_reports.ts";
-import type { GenerationEvent, GenerationRequest, ModelConfig } from "../model/mod.ts";
+import type { GenerationEvent, GenerationRequest, ModelConfig, ReportSummary } from "../model/mod.ts";
 
 /** A model that can be asked for text: the newest checkpoint of a run. */
 export interface ServedModel {
