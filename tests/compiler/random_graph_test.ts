@@ -11,8 +11,11 @@ Deno.test("a seed always gives the same graph and the same inputs", () => {
   }
 });
 
+/** They have no gradient and work on states in place; `set_rows_test.ts` and `cached_attention_test.ts` draw their own cases. */
+const WITHOUT_GRADIENT = ["setRows", "cachedAttention"];
+
 Deno.test("random graphs reach every op of the table, all ranks, donations and the backward pass", () => {
-  const missing = new Set(Object.keys(OPS));
+  const missing = new Set(Object.keys(OPS).filter((op) => !WITHOUT_GRADIENT.includes(op)));
   const ranks = new Set<number>();
   let donations = 0;
   let gradients = 0;
