@@ -42,6 +42,12 @@ const TINY = 2 ** -25;
 const COLD = 1e-5;
 
 /**
+ * Scores further below the highest than this many temperatures are never drawn: from uniform numbers of 24 bits Gumbel
+ * noise lies between -2.9 and 16.7. Searching down to there only keeps the steps fine when some score is, say, -1e30.
+ */
+const REACH = 32;
+
+/**
  * A search looks at this many equal parts of an interval in a round, for so many rounds: together 2^27 steps, finer than
  * f32. More parts and fewer rounds compare more, fewer parts and more rounds launch more kernels.
  */
@@ -152,11 +158,11 @@ function threshold(
 ): Tensor | undefined {
   if (!topK && !topP && !minP) return undefined;
   const highest = scores.max([1]); // [S]
-  const lowest = maskPadding(scores.neg(), vocabulary).max([1]).neg();
+  const warmth = temperature.maximum(COLD);
+  const lowest = maskPadding(scores.neg(), vocabulary).max([1]).neg().maximum(highest.sub(warmth.mul(REACH)));
   const limits: Tensor[] = [];
   if (topK) limits.push(search(scores, lowest, highest, undefined, topK.maximum(1)));
   if (topP) {
-    const warmth = temperature.maximum(COLD);
     const mass = scores.sub(column(highest)).div(column(warmth)).exp(); // [S, V]
     const kept = topK ? mass.where(scores.ge(column(limits[0])), 0) : mass;
     const enough = kept.sum([1]).mul(topP);
