@@ -6,6 +6,8 @@
  */
 import { join } from "@std/path";
 import { type Compilation, type ProgramReport, reportOf } from "../compiler/mod.ts";
+import { exists, removeIfThere, syncFolder, writeDurably } from "./durable_files.ts";
+import { writeAll } from "./safetensors.ts";
 
 /** What a list says of a program. */
 export interface ReportSummary {
@@ -34,6 +36,10 @@ const MOST_USERS = 20;
 /** A report is built and written when what it is about has begun. */
 const LATER_MS = 1500;
 
+/** A file that is in nobody's hands after this long belongs to a thread that has died. */
+const LEFT_BEHIND_MS = 3_600_000;
+
+const TEMPORARY = ".tmp-";
 const REPORT = ".json.gz";
 const SUMMARY = ".summary.json";
 
@@ -98,11 +104,15 @@ export class ProgramReports {
       this.#enqueue(async () => {
         const { hash } = compilation.program;
         const known = await readSummary(this.directory, hash);
-        if (!known) await this.#write(reportOf(compilation));
+        const isWritten = known && await exists(reportPath(this.directory, hash));
+        if (!isWritten) await this.#write(reportOf(compilation));
         await this.#summarize(compilation, known);
       });
     }
-    if (compilations.length > 0) this.#enqueue(() => removeOldest(this.directory));
+    if (compilations.length > 0) {
+      this.#enqueue(() => removeOldest(this.directory));
+      this.#enqueue(() => removeLeftBehind(this.directory));
+    }
   }
 
   #enqueue(work: () => Promise<void>): void {
@@ -139,12 +149,13 @@ export class ProgramReports {
 
 async function writeWhole(directory: string, name: string, bytes: Uint8Array): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  const temporary = join(directory, `.tmp-${name}-${crypto.randomUUID()}`);
+  const temporary = join(directory, `${TEMPORARY}${name}-${crypto.randomUUID()}`);
   try {
-    await Deno.writeFile(temporary, bytes);
+    await writeDurably(temporary, (file) => writeAll(file, bytes));
     await Deno.rename(temporary, join(directory, name));
+    await syncFolder(directory);
   } catch (problem) {
-    await Deno.remove(temporary).catch(() => {});
+    await removeIfThere(temporary);
     throw problem;
   }
 }
@@ -186,7 +197,20 @@ export async function listReports(directory: string): Promise<ReportSummary[]> {
 
 async function removeOldest(directory: string): Promise<void> {
   for (const { hash } of (await listReports(directory)).slice(MOST_PROGRAMS)) {
-    await Deno.remove(join(directory, `${hash}${SUMMARY}`)).catch(() => {});
-    await Deno.remove(reportPath(directory, hash)).catch(() => {});
+    await removeIfThere(join(directory, `${hash}${SUMMARY}`));
+    await removeIfThere(reportPath(directory, hash));
+  }
+}
+
+/** Removes what a thread that died while it wrote has left: half a file, or a report that no list names. */
+async function removeLeftBehind(directory: string): Promise<void> {
+  const names = new Set<string>();
+  for await (const { name } of Deno.readDir(directory)) names.add(name);
+  for (const name of names) {
+    const isUnlisted = name.endsWith(REPORT) && !names.has(`${name.slice(0, -REPORT.length)}${SUMMARY}`);
+    if (!name.startsWith(TEMPORARY) && !isUnlisted) continue;
+    const path = join(directory, name);
+    const { mtime } = await Deno.stat(path);
+    if (mtime && Date.now() - mtime.getTime() > LEFT_BEHIND_MS) await removeIfThere(path);
   }
 }

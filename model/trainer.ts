@@ -115,6 +115,7 @@ export class Trainer {
     }
     await this.#saver.close();
     this.#device?.destroy();
+    await this.#reports?.settled(); // this thread may be gone after the last event
     this.emit(last);
   }
 

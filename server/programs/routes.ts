@@ -5,6 +5,8 @@
  * @module
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { ifNoneMatch } from "@std/http/etag";
+import { acceptsEncodings } from "@std/http/negotiation";
 import type { Context } from "hono";
 import type { ZodError } from "zod";
 import type { KernelSource, ProgramReport } from "../../compiler/mod.ts";
@@ -166,8 +168,10 @@ async function compressed(context: Context, bytes: Uint8Array<ArrayBuffer>): Pro
     "ETag": tag,
     "Vary": "Accept-Encoding",
   });
-  if (context.req.header("If-None-Match") === tag) return new Response(null, { status: 304, headers });
-  if (!/\bgzip\b/.test(context.req.header("Accept-Encoding") ?? "")) {
+  const known = context.req.header("If-None-Match");
+  if (known !== undefined && !ifNoneMatch(known, tag)) return new Response(null, { status: 304, headers });
+  const asked = context.req.header("Accept-Encoding");
+  if (asked === undefined || acceptsEncodings(context.req.raw, "gzip", "identity") !== "gzip") {
     return new Response(inflated(bytes), { headers });
   }
   headers.set("Content-Encoding", "gzip");

@@ -53,7 +53,62 @@ Deno.test("a report goes out compressed to those who accept it and plain to the 
     const unpacked = packed.body!.pipeThrough(new DecompressionStream("gzip"));
     assertEquals(await new Response(unpacked).json(), report);
     const tag = packed.headers.get("ETag")!;
-    assertEquals((await app.request(path, { headers: { "If-None-Match": tag } })).status, 304);
+    for (const known of [tag, `"other", ${tag}`, "*"]) {
+      assertEquals((await app.request(path, { headers: { "If-None-Match": known } })).status, 304, known);
+    }
+    assertEquals((await app.request(path, { headers: { "If-None-Match": '"other"' } })).status, 200);
+    for (const refusing of ["gzip;q=0", "br", "identity"]) {
+      const answer = await app.request(path, { headers: { "Accept-Encoding": refusing } });
+      assertEquals(answer.headers.get("Content-Encoding"), null, refusing);
+      assertEquals(await answer.json(), report);
+    }
+  });
+});
+
+Deno.test("what a thread that died has left is removed, and a report that was lost is written again", async () => {
+  await withReports(async (directory) => {
+    const hour = 3600;
+    const age = async (name: string, seconds: number) => {
+      await Deno.writeTextFile(join(directory, name), "half");
+      const then = Date.now() / 1000 - seconds;
+      await Deno.utime(join(directory, name), then, then);
+    };
+    await age(".tmp-0123456789abcdef.json.gz-1", 2 * hour);
+    await age("0123456789abcdef.json.gz", 2 * hour);
+    await age(".tmp-fedcba9876543210.json.gz-2", 1);
+    await Deno.remove(join(directory, `${program.hash}.json.gz`));
+    const reports = new ProgramReports(directory, "first");
+    reports.add(compilation);
+    await reports.settled();
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+    assertEquals(names, [
+      ".tmp-fedcba9876543210.json.gz-2",
+      `${program.hash}.json.gz`,
+      `${program.hash}.summary.json`,
+    ]);
+    assertEquals((await appOver(directory).request(`/v1/programs/${program.hash}`)).status, 200);
+  });
+});
+
+Deno.test("the programs that were compiled longest ago go when there are too many", async () => {
+  await withReports(async (directory) => {
+    const [summary] = await listReports(directory);
+    for (let i = 0; i < 205; i++) {
+      const hash = (i + 1).toString(16).padStart(16, "0");
+      const compiledAt = new Date(Date.UTC(2000, 0, 1) + i * 1000).toISOString();
+      await Deno.writeTextFile(
+        join(directory, `${hash}.summary.json`),
+        JSON.stringify({ ...summary, hash, compiledAt }),
+      );
+      await Deno.writeTextFile(join(directory, `${hash}.json.gz`), "a report");
+    }
+    const reports = new ProgramReports(directory, "second");
+    reports.add(compilation);
+    await reports.settled();
+    const kept = (await listReports(directory)).map(({ hash }) => hash);
+    assertEquals([kept.length, kept[0]], [200, program.hash]);
+    assertEquals(kept.at(-1), (7).toString(16).padStart(16, "0"));
+    assertEquals([...Deno.readDirSync(directory)].length, 400, "a program left one of its files");
   });
 });
 
