@@ -44,7 +44,7 @@ export const promptTokens = z.array(z.int().min(0)).min(1, "give at least one to
 /** One stop text or several. */
 export const stopTexts = z.union([stopText, z.array(stopText).max(MAX_STOPS)], {
   error: `give a text or up to ${MAX_STOPS} texts, each of 1 to ${MAX_STOP_CHARACTERS} characters`,
-});
+}).refine((text) => text.isWellFormed(), "give whole characters, not half of a surrogate pair");
 
 /** The parameters of sampling; both APIs use these bounds. */
 export const BOUNDS = {
@@ -133,7 +133,6 @@ export const generatedSchema = z.object({
   usage: usageSchema,
   firstTokenMs: z.number(),
 }).openapi("Generated");
-
 
 const retryAfter = z.object({
   "Retry-After": z.string().openapi({ description: "Seconds after which to try again.", example: "2" }),
