@@ -28,7 +28,7 @@ const U32 = 2 ** 32 - 1;
 const stopText = z.string().min(1, "give at least one character").max(
   MAX_STOP_CHARACTERS,
   `at most ${MAX_STOP_CHARACTERS} characters`,
-);
+).refine((text) => text.isWellFormed(), "give whole characters");
 
 /** A text to continue. */
 export const promptText = z.string().max(
@@ -44,7 +44,7 @@ export const promptTokens = z.array(z.int().min(0)).min(1, "give at least one to
 /** One stop text or several. */
 export const stopTexts = z.union([stopText, z.array(stopText).max(MAX_STOPS)], {
   error: `give a text or up to ${MAX_STOPS} texts, each of 1 to ${MAX_STOP_CHARACTERS} characters`,
-}).refine((text) => text.isWellFormed(), "give whole characters, not half of a surrogate pair");
+});
 
 /** The parameters of sampling; both APIs use these bounds. */
 export const BOUNDS = {

@@ -159,3 +159,12 @@ Deno.test("many streams at once get their own text, all of it", async () => {
     assertEquals(text, expected, `seed ${seed}`);
   });
 });
+
+Deno.test("a stop text that is half of a character is refused: it could cut one in two", async () => {
+  const { app } = testApp();
+  const error = await errorOf(
+    await app.request("/generate", post('{"prompt": "x", "stop": ["\\udc0b"]}')),
+    400,
+  );
+  assertEquals(error.param?.startsWith("stop"), true);
+});
