@@ -40,15 +40,17 @@ export class Generator {
    *
    * @param capacity Tokens of prompt and result together, at most.
    * @param tuning Which schedules the kernels get; the templates' own by default.
+   * @param onCompiled Is given the program when there is no tuning, which has its own.
    */
   static async load(
     device: GpuDevice,
     states: StateStore,
     config: ModelConfig,
-    { capacity, mode, tuning }: {
+    { capacity, mode, tuning, onCompiled }: {
       readonly capacity: number;
       readonly mode: ModeName;
       readonly tuning?: Tuning;
+      readonly onCompiled?: Tuning["onCompiled"];
     },
   ): Promise<Generator> {
     // The model recomputes its whole window for each token, so the window is no longer than the text can get.
@@ -57,7 +59,7 @@ export class Generator {
     const graph = traceSample(config, shape);
     const [compiled] = tuning
       ? await tuning.compile([{ graph, name: "sample", runs: 1 }])
-      : [compileGraph(graph, device.capabilities, { mode, name: "sample" })];
+      : [compileGraph(graph, device.capabilities, { mode, name: "sample", onCompiled })];
     return new Generator(states, config, shape, await device.load(compiled, states));
   }
 

@@ -57,7 +57,8 @@ export type KernelTimes = Readonly<Record<string, number>>;
 /** Writes reports. Nothing that goes wrong here stops a run: a report is for looking at. */
 export class ProgramReports {
   readonly #waiting = new Map<string, Compilation>();
-  #times: KernelTimes = {};
+  /** By program: equal kernels of others have not been measured. */
+  readonly #times = new Map<string, KernelTimes>();
   #work: Promise<void> = Promise.resolve();
   #timer?: ReturnType<typeof setTimeout>;
 
@@ -75,7 +76,7 @@ export class ProgramReports {
 
   /** Takes measured times down: they become part of the reports of these programs. */
   addTimes(hashes: readonly string[], times: KernelTimes): void {
-    this.#times = { ...this.#times, ...times };
+    for (const hash of hashes) this.#times.set(hash, times);
     this.#enqueue(async () => {
       for (const hash of hashes) {
         const report = await readReport(this.directory, hash);
@@ -120,8 +121,9 @@ export class ProgramReports {
   }
 
   async #write(report: ProgramReport): Promise<void> {
+    const times = this.#times.get(report.hash) ?? {};
     const dispatches = report.dispatches.map((dispatch) => {
-      const ms = this.#times[report.kernels[dispatch.kernel].name];
+      const ms: number | undefined = times[report.kernels[dispatch.kernel].name];
       return ms === undefined ? dispatch : { ...dispatch, ms };
     });
     const json = new Blob([JSON.stringify({ ...report, dispatches })]).stream();

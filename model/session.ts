@@ -59,6 +59,8 @@ export class TrainingSession {
     /** `params`, `m`, `v` and whatever else lives on the device; a generator shares them. */
     readonly states: StateStore,
     private readonly programs: StepPrograms,
+    /** Is given every program that the run compiles. */
+    readonly onCompiled: Tuning["onCompiled"],
   ) {
     this.layout = layoutParameters(plan.model);
     this.#schedule = scheduleFor(plan.learningRate, plan.steps);
@@ -99,7 +101,8 @@ export class TrainingSession {
       throw explainBudget(problem, budget, reserved);
     });
     for (const program of programs) loaded.push(await device.load(program, states));
-    return new TrainingSession(device, plan, states, { micro: loaded.at(-2), last: loaded.at(-1)! });
+    const step = { micro: loaded.at(-2), last: loaded.at(-1)! };
+    return new TrainingSession(device, plan, states, step, tuning.onCompiled);
   }
 
   /** The compiled programs of a step, with how often each runs. */
@@ -123,7 +126,8 @@ export class TrainingSession {
   /** Draws fresh parameters from the plan's seed and clears the moments. */
   async initialize(): Promise<void> {
     const graph = traceInit(this.plan.model, this.layout, this.plan.dtype);
-    const program = compileGraph(graph, this.device.capabilities, { mode: this.plan.mode, name: "init" });
+    const { device: { capabilities }, plan: { mode }, onCompiled } = this;
+    const program = compileGraph(graph, capabilities, { mode, name: "init", onCompiled });
     const loaded = await this.device.load(program, this.states);
     loaded.run({ scalars: { key: randomKey(this.plan.seed, "weights") } });
     await this.device.idle();
@@ -232,11 +236,12 @@ export class TrainingSession {
   async #loadValidation() {
     const { model, microBatch, mode, dtype } = this.plan;
     const graph = traceLoss(model, { batch: microBatch, context: model.context }, this.layout, dtype);
-    const { schedules } = this;
+    const { schedules, onCompiled } = this;
     const compiled = compileGraph(graph, this.device.capabilities, {
       mode,
       name: "validation",
       schedules: (key) => schedules[key],
+      onCompiled,
     });
     const program = await this.device.load(compiled, this.states);
     return { program, ring: program.createRing(["loss"], { slots: MAX_PENDING }) };

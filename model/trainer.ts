@@ -391,9 +391,9 @@ function samplePrompt(tokenizer: Tokenizer): Int32Array {
   return Int32Array.from(tokenizer.encode(SAMPLE_PROMPT));
 }
 
-async function loadGenerator({ device, states, plan }: TrainingSession): Promise<Generator> {
+async function loadGenerator({ device, states, plan, onCompiled }: TrainingSession): Promise<Generator> {
   const capacity = MOST_TOKENS[plan.tokenizer];
-  return await Generator.load(device, states, plan.model, { capacity, mode: plan.mode });
+  return await Generator.load(device, states, plan.model, { capacity, mode: plan.mode, onCompiled });
 }
 
 async function openData({ data, tokenizer, microBatch, model, seed }: RunPlan): Promise<Dataset> {

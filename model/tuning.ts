@@ -89,6 +89,11 @@ export class Tuning {
     return new Tuning(device, options, cache);
   }
 
+  /** Is given every program as it will run: also what is compiled elsewhere for the same run. */
+  get onCompiled(): TuningOptions["onCompiled"] {
+    return this.options.onCompiled;
+  }
+
   /** Compiles programs, after measuring their kernels if that is due. */
   async compile(jobs: readonly Job[]): Promise<Program[]> {
     const stages = await this.#settled(jobs);
