@@ -154,6 +154,9 @@ export async function leavers(server: ServerProcess): Promise<Measure[]> {
     const head = `POST /generate HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\n`;
     await connection.write(new TextEncoder().encode(`${head}Content-Length: ${body.length}\r\n\r\n${body}`));
     await delay(500);
+    if (await metric(server.url, "sinter_generation_running") === 0) {
+      throw new Error("the request took no place");
+    }
     return connection;
   };
   const gone = await open();
