@@ -46,28 +46,15 @@ export type {
 } from "./program.ts";
 export { evaluate, type HostValues } from "./reference.ts";
 export { type AppliedRule, simplify, type SimplifyOptions } from "./simplify.ts";
-export {
-  attention,
-  cachedAttention,
-  concat,
-  constant,
-  iota,
-  type Operand,
-  phase,
-  randomBits,
-  randomNormal,
-  randomUniform,
-  type ReduceOptions,
-  scope,
-  Tensor,
-  where,
-} from "./tensor.ts";
+export { concat, constant, iota, type Operand, type ReduceOptions, Tensor, where } from "./tensor.ts";
+export { attention, cachedAttention } from "./tensor_attention.ts";
+export { randomBits, randomNormal, randomUniform } from "./tensor_random.ts";
 export type { Body, Instruction, Store, ValueId } from "./kernel.ts";
 export type { KernelIR, Operand as KernelOperand } from "./lower_work.ts";
 export type { Placement } from "./plan.ts";
 export type { Tunable, Variant } from "./emit.ts";
 export { type Schedule, type ScheduleLookup, scheduleText } from "./wgsl/template.ts";
 export type { Home, Root, Storage, Work } from "./storage.ts";
-export type { TraceContext } from "./trace_context.ts";
+export { phase, scope, type TraceContext } from "./trace_context.ts";
 export { type InputSpec, trace, type TraceOptions } from "./trace.ts";
 export { InvalidGraphError, verifyGraph } from "./verify.ts";

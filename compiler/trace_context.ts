@@ -103,3 +103,13 @@ export function currentContext(op: string): TraceContext {
   if (!current) throw new ShapeError(op, OUTSIDE, callSite(currentContext));
   return current;
 }
+
+/** Names the nodes that `body` makes after a module path such as `h.3.mlp`. */
+export function scope<T>(name: string, body: () => T): T {
+  return currentContext("scope").withScope(name, body);
+}
+
+/** Marks the nodes that `body` makes as part of the optimizer (or another phase). */
+export function phase<T>(name: "forward" | "backward" | "optimizer", body: () => T): T {
+  return currentContext("phase").withPhase(name, body);
+}

@@ -20,7 +20,7 @@ const FLAGS = {
     metavar: "ADDRESS",
     help: "Where to listen; left out: 127.0.0.1, this machine only.",
   },
-  "port": { kind: "whole", min: 0, max: 65535, help: "Left out: 8000; 0: any that is free." },
+  "port": { kind: "whole", min: 0, max: 65535, help: "Left out: 8000; 0: the system picks a free one." },
   "runs": { kind: "text", metavar: "DIR", help: "Folder of jobs and models; left out: runs." },
   "max-slots": {
     kind: "whole",

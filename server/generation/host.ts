@@ -174,7 +174,7 @@ export class GenerationHost {
     this.device.throwIfFailed();
   }
 
-  /** The submissions of all models in turn, until none has any, or a model has to be loaded. */
+  /** The submissions of all models in turn, until no model has work left or one has to be loaded. */
   *#submissions(): Submissions {
     for (;;) {
       let isBusy = false;
