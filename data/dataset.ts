@@ -7,31 +7,14 @@
  *
  * @module
  */
+import type { Batch, Batches, BatchOptions } from "./batches.ts";
 import { DataError } from "./errors.ts";
-
-/** Tokens and, for each, the token that follows it: both [batch, context], row-major. */
-export interface Batch {
-  /** Token ids. */
-  readonly tokens: Int32Array<ArrayBuffer>;
-  /** The id that follows each token. */
-  readonly targets: Int32Array<ArrayBuffer>;
-}
-
-/** Shape and order of the batches. */
-export interface DatasetOptions {
-  /** Sequences in a batch. */
-  readonly batch: number;
-  /** Tokens in a sequence. */
-  readonly context: number;
-  /** Decides the order of the windows. */
-  readonly seed: number;
-}
 
 /** Share of the text that is kept for validation. */
 const VALIDATION_SHARE = 0.1;
 
 /** Batches of one text. */
-export class Dataset {
+export class Dataset implements Batches {
   /** Tokens to train on. */
   readonly train: Uint16Array;
   /** Tokens to validate on. */
@@ -44,7 +27,7 @@ export class Dataset {
    * @param tokens All of them, in the order of the text.
    * @throws {DataError} when the text is too short for one window of training and one of validation.
    */
-  constructor(source: string, tokens: Uint16Array, readonly options: DatasetOptions) {
+  constructor(source: string, tokens: Uint16Array, readonly options: BatchOptions) {
     const cut = Math.floor(tokens.length * (1 - VALIDATION_SHARE));
     this.train = tokens.subarray(0, cut);
     this.validation = tokens.subarray(cut);
@@ -58,6 +41,16 @@ export class Dataset {
         "use a longer text or a smaller --context",
       );
     }
+  }
+
+  /** Tokens to train on. */
+  get trainTokens(): number {
+    return this.train.length;
+  }
+
+  /** Tokens to validate on. */
+  get validationTokens(): number {
+    return this.validation.length;
   }
 
   /** Windows of one epoch. */
@@ -90,6 +83,9 @@ export class Dataset {
     const windows = Math.floor((this.validation.length - 1) / context);
     return this.#batch(this.validation, (row) => (index * batch + row) % windows * context);
   }
+
+  /** Nothing is open. */
+  close(): void {}
 
   #batch(from: Uint16Array, startOf: (row: number) => number): Batch {
     const { batch, context } = this.options;

@@ -12,7 +12,8 @@
  *
  * @module
  */
-export { type Batch, Dataset, type DatasetOptions } from "./dataset.ts";
+export type { Batch, Batches, BatchOptions } from "./batches.ts";
+export { Dataset } from "./dataset.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
 export { DataError } from "./errors.ts";
 export { DATA_FORMS, loadText, type TextOptions } from "./text.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 import { basename, join } from "@std/path";
-import { LAYER_NORM_EPSILON, type ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./config.ts";
 import {
   exists,
   type FileRecord,
@@ -20,6 +20,7 @@ import {
   syncFolder,
   writeDurably,
 } from "./durable_files.ts";
+import { huggingFaceConfig } from "./huggingface/config.ts";
 import { layoutParameters, type ParameterLayout } from "./params.ts";
 import type { Schedules } from "./tuning.ts";
 import {
@@ -49,8 +50,8 @@ export interface TrainerState {
   /** Batches that have been used. */
   readonly position: number;
   readonly seed: number;
-  /** The run's whole configuration. */
-  readonly plan: unknown;
+  /** The run's whole configuration; absent in an imported model. */
+  readonly plan?: unknown;
   /** Schedules of the kernels of a step, by their keys: other ones change the run by rounding. */
   readonly schedules?: Schedules;
 }
@@ -62,8 +63,8 @@ export interface CheckpointContents {
   readonly tokenizer: string;
   /** Parameters by Hugging Face's names, without padded rows. */
   readonly parameters: readonly NamedTensor[];
-  /** Optimizer moments: flat tensors. */
-  readonly optimizer: readonly NamedTensor[];
+  /** Optimizer moments: flat tensors. Absent where the model was not trained here, so no run can go on from it. */
+  readonly optimizer?: readonly NamedTensor[];
   readonly trainer: TrainerState;
 }
 
@@ -73,6 +74,8 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   readonly tokenizer: string;
   readonly trainer: TrainerState;
+  /** Whether the moments are there, which a run needs to go on. */
+  readonly hasOptimizer: boolean;
 }
 
 const FORMAT = "sinter-checkpoint-1";
@@ -80,7 +83,8 @@ const FORMAT = "sinter-checkpoint-1";
 const STEP = /^step-(\d{6,})(\.replaced)?$/;
 const REPLACED = ".replaced";
 const TEMPORARY = /^\.tmp-step-\d+-\d+$/;
-const FILES = ["model.safetensors", "config.json", "tokenizer.json", "trainer.safetensors"] as const;
+const FILES = ["model.safetensors", "config.json", "tokenizer.json"] as const;
+const OPTIMIZER_FILE = "trainer.safetensors";
 
 /** Name of a step's folder. */
 export function stepFolder(step: number): string {
@@ -114,14 +118,16 @@ export async function saveCheckpoint(directory: string, contents: CheckpointCont
 async function writeFiles(folder: string, contents: CheckpointContents): Promise<void> {
   const { config, parameters, optimizer, tokenizer, trainer } = contents;
   const text = (value: string) => (file: Deno.FsFile) => writeAll(file, new TextEncoder().encode(value));
-  const bodies: Record<(typeof FILES)[number], (file: Deno.FsFile) => Promise<void>> = {
+  const bodies: Record<string, (file: Deno.FsFile) => Promise<void>> = {
     "model.safetensors": (file) => writeSafetensors(file, parameters),
     "config.json": text(JSON.stringify(huggingFaceConfig(config), null, 2) + "\n"),
     "tokenizer.json": text(tokenizer),
-    "trainer.safetensors": (file) => writeSafetensors(file, optimizer),
+    ...optimizer && { [OPTIMIZER_FILE]: (file: Deno.FsFile) => writeSafetensors(file, optimizer) },
   };
   const files: Record<string, FileRecord> = {};
-  for (const name of FILES) files[name] = await writeDurably(join(folder, name), bodies[name]);
+  for (const [name, body] of Object.entries(bodies)) {
+    files[name] = await writeDurably(join(folder, name), body);
+  }
   const record = { format: FORMAT, ...trainer, model: config, files };
   const whole = { ...record, sha256: hashText(JSON.stringify(record)) };
   await writeDurably(join(folder, "trainer.json"), text(JSON.stringify(whole, null, 2) + "\n"));
@@ -227,15 +233,23 @@ export async function readCheckpointHead(path: string): Promise<CheckpointHead> 
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   try {
     const record = await readRecord(path);
+    const hasOptimizer = record.files[OPTIMIZER_FILE] !== undefined;
     for (const name of FILES) await checkFile(path, name, record.files[name]);
+    if (hasOptimizer) await checkFile(path, OPTIMIZER_FILE, record.files[OPTIMIZER_FILE]);
     const config = configOf(path, record.model);
     const layout = layoutParameters(config);
     await checkModel(path, layout);
-    await checkMoments(path, layout);
+    if (hasOptimizer) await checkMoments(path, layout);
     const tokenizer = await Deno.readTextFile(join(path, "tokenizer.json"));
     const { step, position, seed, plan, schedules } = record;
-    const trainer = { step, position, seed, plan, ...schedules && { schedules } };
-    return { path, config, tokenizer, trainer };
+    const trainer = {
+      step,
+      position,
+      seed,
+      ...plan !== undefined && { plan },
+      ...schedules && { schedules },
+    };
+    return { path, config, tokenizer, trainer, hasOptimizer };
   } catch (problem) {
     if (problem instanceof SafetensorsError) {
       throw new CheckpointError(path, `${basename(problem.path)}: ${problem.problem}`);
@@ -338,7 +352,7 @@ async function checkModel(path: string, { parameters }: ParameterLayout): Promis
 
 /** The optimizer's moments must be as long as the flat parameters. */
 async function checkMoments(path: string, { size }: ParameterLayout): Promise<void> {
-  using file = await SafetensorsFile.open(join(path, "trainer.safetensors"));
+  using file = await SafetensorsFile.open(join(path, OPTIMIZER_FILE));
   for (const name of ["m", "v"]) checkTensor(path, file, name, [size]);
 }
 
@@ -359,32 +373,4 @@ export async function readTensors(
   const tensors = new Map<string, Float32Array>();
   for (const name of opened.entries.keys()) tensors.set(name, await opened.read(name));
   return tensors;
-}
-
-/** `config.json` as transformers writes it for a GPT-2. */
-function huggingFaceConfig(
-  { layers, width, heads, context, vocabulary }: ModelConfig,
-): Record<string, unknown> {
-  const endOfText = vocabulary === 50_257 ? 50_256 : null;
-  return {
-    architectures: ["GPT2LMHeadModel"],
-    model_type: "gpt2",
-    activation_function: "gelu_new",
-    attn_pdrop: 0,
-    embd_pdrop: 0,
-    resid_pdrop: 0,
-    bos_token_id: endOfText,
-    eos_token_id: endOfText,
-    initializer_range: 0.02,
-    layer_norm_epsilon: LAYER_NORM_EPSILON,
-    n_ctx: context,
-    n_embd: width,
-    n_head: heads,
-    n_inner: null,
-    n_layer: layers,
-    n_positions: context,
-    tie_word_embeddings: true,
-    torch_dtype: "float32",
-    vocab_size: vocabulary,
-  };
 }

@@ -47,6 +47,13 @@ export async function findStart(request: TrainRequest): Promise<Start> {
       "name another --out, or leave out --resume to begin a run",
     );
   }
+  if (!checkpoint.hasOptimizer) {
+    throw new InputError(
+      `--resume --out ${out}`,
+      "there are only weights, not the state of a run",
+      `leave out --resume, and begin a run from them with --init-from checkpoint:${out} and another --out`,
+    );
+  }
   const saved = savedPlan(checkpoint);
   refuseOtherRun(request, saved);
   const { memoryBytes = saved.memoryBytes } = request;

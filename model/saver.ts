@@ -77,7 +77,7 @@ export class Saver {
       event.preventDefault();
       reject(new CheckpointError(request.directory, event.message));
     };
-    const { parameters, optimizer } = request.contents;
+    const { parameters, optimizer = [] } = request.contents;
     const buffers = new Set([...parameters, ...optimizer].map(({ data }) => data.buffer));
     worker.postMessage(request, [...buffers].filter((buffer) => buffer instanceof ArrayBuffer));
     return promise;

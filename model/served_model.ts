@@ -1,17 +1,17 @@
 /**
- * A checkpoint on a device, ready to answer requests: its weights, a cache, and the batcher that shares it out.
+ * A trained model on a device, ready to answer requests: its weights, a cache, and the batcher that shares it out.
  *
  * @module
  */
 import { loadTokenizer, type Tokenizer, type TokenizerName } from "../data/mod.ts";
 import type { GpuDevice } from "../runtime/mod.ts";
 import { Batcher, type BatcherLimits } from "./batcher.ts";
-import { type Checkpoint, readTensors } from "./checkpoint.ts";
 import { GPT2_VOCABULARY, type ModelConfig } from "./config.ts";
 import { Decoder, type DecoderOptions } from "./decoder.ts";
 import { NO_FEATURES } from "./draw_program.ts";
 import { joinParameters, layoutParameters } from "./params.ts";
 import { writeServing } from "./serving_layout.ts";
+import type { Weights } from "./weights.ts";
 
 /** How a model is served. */
 export interface ServeOptions extends BatcherLimits, Omit<DecoderOptions, "slots"> {
@@ -31,20 +31,20 @@ export function tokenizerOf({ vocabulary }: ModelConfig): TokenizerName {
 /** A model that answers. */
 export class ServedModel {
   private constructor(
-    readonly checkpoint: Checkpoint,
+    readonly weights: Weights,
     readonly tokenizer: Tokenizer,
     readonly decoder: Decoder,
     readonly batcher: Batcher,
   ) {}
 
   /**
-   * Brings a checkpoint to a device, with programs.
+   * Brings a model to a device, with programs.
    *
    * @throws {CheckpointError} when its tensors cannot be read.
    * @throws {LimitError} when the device has no room for it.
    */
-  static async open(device: GpuDevice, checkpoint: Checkpoint, options: ServeOptions): Promise<ServedModel> {
-    const { config } = checkpoint;
+  static async open(device: GpuDevice, weights: Weights, options: ServeOptions): Promise<ServedModel> {
+    const { config } = weights;
     const tokenizer = await loadTokenizer(tokenizerOf(config));
     const states = device.createStates();
     const slots = Decoder.fittingSlots(device, config, options.maxSlots, options.cacheBytes);
@@ -56,14 +56,14 @@ export class ServedModel {
           { kind: "prefill", tokens: 1 },
         ],
       );
-      const tensors = await readTensors(checkpoint, "model.safetensors");
+      const tensors = await weights.read();
       const layout = layoutParameters(config);
       writeServing(states, layout, joinParameters(layout, tensors), options.dtype);
     } catch (problem) {
       decoder.destroy();
       throw problem;
     }
-    return new ServedModel(checkpoint, tokenizer, decoder, new Batcher(decoder, tokenizer, options));
+    return new ServedModel(weights, tokenizer, decoder, new Batcher(decoder, tokenizer, options));
   }
 
   /** Bytes that weights, cache and programs take on the device. */

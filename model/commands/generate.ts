@@ -4,13 +4,6 @@
  * @module
  */
 import { ensureAdapter, openDevice } from "../../runtime/mod.ts";
-import {
-  type Checkpoint,
-  CheckpointError,
-  latestCheckpoint,
-  listCheckpoints,
-  openCheckpoint,
-} from "../checkpoint.ts";
 import { InputError } from "../errors.ts";
 import {
   type GeneratedToken,
@@ -23,6 +16,7 @@ import { PRECISIONS, requirePrecision } from "../precision.ts";
 import { MODE_NAMES } from "../run_options.ts";
 import { ServedModel } from "../served_model.ts";
 import { Tuning } from "../tuning.ts";
+import { openWeights } from "../weights.ts";
 import { runCommand } from "./exit.ts";
 import { type Flags, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
 import { userPath } from "./paths.ts";
@@ -110,15 +104,15 @@ async function main(args: readonly string[]): Promise<number> {
     "name the directory of a run, such as runs/first",
   );
   const prompt = needed("prompt", values.prompt, 'give a text, such as --prompt "The whale"');
-  const checkpoint = await findCheckpoint(userPath(directory));
+  const weights = await openWeights(userPath(directory), { notify: console.error });
   await ensureAdapter();
   const device = await openDevice();
   const { mode = "fused", dtype = "f32", samples = 1, "max-tokens": maxTokens = 200 } = values;
   requirePrecision(dtype, device.capabilities, device.info.description);
-  console.error(`${checkpoint.path} on ${device.describe()}`);
+  console.error(`${weights.path} on ${device.describe()}`);
 
   const tuning = await Tuning.open(device, { choice, mode, steps: maxTokens, notify: console.error });
-  const { tokenizer, batcher } = await ServedModel.open(device, checkpoint, {
+  const { tokenizer, batcher } = await ServedModel.open(device, weights, {
     maxSlots: samples,
     maxWaiting: samples,
     cacheBytes: Infinity,
@@ -237,41 +231,6 @@ function write(text: string): void {
 function needed(flag: string, value: string | undefined, remedy: string): string {
   if (value === undefined) throw new InputError(`--${flag}`, "it is missing", remedy);
   return value;
-}
-
-/** The checkpoint at a path: a step folder, or the newest good one of a run. */
-async function findCheckpoint(path: string): Promise<Checkpoint> {
-  const steps = await listCheckpoints(path);
-  if (steps.length > 0) {
-    const { checkpoint, rejected } = await latestCheckpoint(path);
-    if (!checkpoint) throw rejected[0];
-    for (const { message } of rejected) console.error(`refused: ${message}`);
-    return checkpoint;
-  }
-  try {
-    await Deno.stat(path);
-  } catch {
-    throw new InputError(
-      `--checkpoint ${path}`,
-      "there is no such directory",
-      "name one that deno task train has made",
-    );
-  }
-  try {
-    return await openCheckpoint(path);
-  } catch (problem) {
-    if (!(problem instanceof CheckpointError)) throw problem;
-    const older = await olderThan(path);
-    throw older ? new InputError(problem.message, "refused", `the next older one is ${older}`) : problem;
-  }
-}
-
-/** The newest good checkpoint beside a damaged one that is older than it. */
-async function olderThan(path: string): Promise<string | undefined> {
-  const parent = path.replace(/[/\\]+$/, "").replace(/[/\\]?[^/\\]+$/, "") || ".";
-  for (const other of (await listCheckpoints(parent)).filter((other) => other < path)) {
-    if (await openCheckpoint(other).then(() => true, () => false)) return other;
-  }
 }
 
 if (import.meta.main) await runCommand(() => main(Deno.args));

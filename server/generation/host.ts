@@ -15,6 +15,7 @@ import { explainFailure } from "../../model/errors.ts";
 import { runPipeline, type Submissions } from "../../model/pipeline.ts";
 import { ProgramReports } from "../../model/program_reports.ts";
 import { ServedModel } from "../../model/served_model.ts";
+import { weightsOf } from "../../model/weights.ts";
 import { type GpuDevice, GpuError, GpuTurns, openDevice, TURN_PARTIES } from "../../runtime/mod.ts";
 import type { HostCommand, HostEvent, HostLoad, HostOptions } from "./messages.ts";
 
@@ -243,7 +244,7 @@ export class GenerationHost {
       const checkpoint = await openCheckpoint(path);
       const { programs } = this.options;
       const reports = programs === undefined ? undefined : new ProgramReports(programs, `model ${name}`);
-      const served = await ServedModel.open(this.device, checkpoint, {
+      const served = await ServedModel.open(this.device, weightsOf(checkpoint), {
         ...this.options,
         loadsAll: true,
         compiled: this.#programsOf(checkpoint.config),
@@ -267,7 +268,7 @@ export class GenerationHost {
   #takeDownOld(name: string, path: string): void {
     for (const loaded of [...this.#loaded.values()]) {
       const { served, submissions } = loaded;
-      const isOld = loaded.name === name && served.checkpoint.path !== path;
+      const isOld = loaded.name === name && served.weights.path !== path;
       if (isOld && !submissions && !served.batcher.isBusy) this.#takeDown(loaded);
     }
   }
@@ -276,7 +277,7 @@ export class GenerationHost {
     const { promptTokens, completionTokens } = served.batcher.load;
     this.#gone.promptTokens += promptTokens;
     this.#gone.completionTokens += completionTokens;
-    this.#loaded.delete(served.checkpoint.path);
+    this.#loaded.delete(served.weights.path);
     served.destroy();
   }
 
