@@ -38,7 +38,7 @@ Deno.test("a checkpoint comes back as it was saved", () =>
     assertEquals(opened.trainer, saved.trainer);
     const tensors = await readTensors(opened, "model.safetensors");
     for (const { name, data } of saved.parameters) assertEquals(tensors.get(name), data);
-    assertEquals((await readTensors(opened, "trainer.safetensors")).get("m"), saved.optimizer[0].data);
+    assertEquals((await readTensors(opened, "trainer.safetensors")).get("m"), saved.optimizer![0].data);
     const huggingFace = JSON.parse(await Deno.readTextFile(join(path, "config.json")));
     assertEquals([huggingFace.n_layer, huggingFace.n_embd, huggingFace.vocab_size], [1, 8, 10]);
   }));
@@ -81,7 +81,7 @@ Deno.test("contents that do not fit the model are refused when opened, however w
   withRun(async (directory) => {
     const good = small(1);
     const [first, ...others] = good.parameters;
-    const flat = good.optimizer[0];
+    const flat = good.optimizer![0];
     const cases: [Partial<typeof good>, string][] = [
       [{ parameters: others }, `lacks ${first.name}`],
       [{ parameters: [...good.parameters, { ...first, name: "extra" }] }, "the model"],
