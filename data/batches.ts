@@ -26,6 +26,11 @@ export interface BatchOptions {
 
 /** Batches to train and to validate on. Methods are synchronous: a batch is due every few milliseconds. */
 export interface Batches {
+  /**
+   * Tells these tokens from others, in one line that begins with how many there are: a run that goes on must find what it
+   * began with. It does not depend on where they lie, nor on {@link BatchOptions}.
+   */
+  readonly identity: string;
   /** Tokens to train on. */
   readonly trainTokens: number;
   /** Tokens to validate on. */

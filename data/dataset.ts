@@ -7,8 +7,10 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Batch, Batches, BatchOptions } from "./batches.ts";
 import { DataError } from "./errors.ts";
+import { mix, permute } from "./permutation.ts";
 
 /** Share of the text that is kept for validation. */
 const VALIDATION_SHARE = 0.1;
@@ -19,6 +21,7 @@ export class Dataset implements Batches {
   readonly train: Uint16Array;
   /** Tokens to validate on. */
   readonly validation: Uint16Array;
+  #identity?: string;
 
   /**
    * Splits tokens into training and validation.
@@ -51,6 +54,19 @@ export class Dataset implements Batches {
   /** Tokens to validate on. */
   get validationTokens(): number {
     return this.validation.length;
+  }
+
+  /** Tells this text, as it was tokenized, from others. */
+  get identity(): string {
+    return this.#identity ??= this.#hash();
+  }
+
+  #hash(): string {
+    const hash = createHash("sha256");
+    for (const { buffer, byteOffset, byteLength } of [this.train, this.validation]) {
+      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+    }
+    return `${this.train.length + this.validation.length} tokens, sha256 ${hash.digest("hex")}`;
   }
 
   /** Windows of one epoch. */
@@ -98,33 +114,4 @@ export class Dataset implements Batches {
     }
     return { tokens, targets };
   }
-}
-
-/** A well-mixed u32 of two numbers (the finaliser of MurmurHash3, Appleby 2011). */
-function mix(a: number, b: number): number {
-  let h = (Math.imul(a | 0, 0x9e3779b1) ^ Math.imul((b | 0) + 0x7f4a7c15, 0x85ebca6b)) >>> 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
-}
-
-/**
- * Image of `index` under a pseudorandom permutation of 0 … size - 1: a four-round Feistel network on the next even number
- * of bits, walked until it lands inside (Black and Rogaway 2002). No table, so any position is found at once.
- */
-function permute(index: number, size: number, key: number): number {
-  let bits = 2;
-  while (2 ** bits < size) bits += 2;
-  const half = bits / 2;
-  const mask = 2 ** half - 1;
-  let value = index;
-  do {
-    let left = value >>> half;
-    let right = value & mask;
-    for (let round = 0; round < 4; round++) {
-      [left, right] = [right, left ^ (mix(key + round, right) & mask)];
-    }
-    value = (left * 2 ** half) + right;
-  } while (value >= size);
-  return value;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { EncodeReply, EncodeRequest } from "./encode_worker.ts";
+import { joinTokens } from "./join_tokens.ts";
 import type { TokenizerName } from "./tokenizer.ts";
 
 /** Characters of a piece. */
@@ -21,28 +22,54 @@ export async function encodeText(
   text: string,
   { onProgress }: EncodeOptions = {},
 ): Promise<Uint16Array<ArrayBuffer>> {
-  const worker = new Worker(new URL("./encode_worker.ts", import.meta.url), { type: "module" });
-  try {
-    const parts: Uint16Array[] = [];
-    let done = 0;
-    for (const piece of pieces(text)) {
-      parts.push(await ask(worker, { tokenizer, text: piece }));
-      done += piece.length;
-      onProgress?.(done / text.length);
-    }
-    const tokens = new Uint16Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      tokens.set(part, at);
-      at += part.length;
-    }
-    return tokens;
-  } finally {
-    worker.terminate();
+  using encoder = new DocumentEncoder(tokenizer);
+  let done = 0;
+  for (const piece of pieces(text)) {
+    await encoder.add(piece);
+    done += piece.length;
+    onProgress?.(done / text.length);
+  }
+  return await encoder.finish();
+}
+
+/** Tokenizes documents as they come, in a Worker: what has been added is text no more, but tokens. */
+export class DocumentEncoder {
+  readonly #worker = new Worker(new URL("./encode_worker.ts", import.meta.url), { type: "module" });
+  readonly #parts: Uint16Array<ArrayBuffer>[] = [];
+  #waiting: string[] = [];
+  #characters = 0;
+
+  /** @param separator Token that is put before each document; left out: they are joined as they are. */
+  constructor(readonly tokenizer: TokenizerName, readonly separator?: number) {}
+
+  /** Adds a document; short ones wait for others, so that the Worker is asked less often. */
+  async add(text: string): Promise<void> {
+    this.#waiting.push(text);
+    this.#characters += text.length;
+    if (this.#characters >= PIECE_LENGTH) await this.#encode();
+  }
+
+  /** Tokens of all documents. */
+  async finish(): Promise<Uint16Array<ArrayBuffer>> {
+    if (this.#waiting.length > 0) await this.#encode();
+    return joinTokens(this.#parts);
+  }
+
+  async #encode(): Promise<void> {
+    const { tokenizer, separator } = this;
+    const texts = this.#waiting;
+    this.#waiting = [];
+    this.#characters = 0;
+    this.#parts.push(await ask(this.#worker, { tokenizer, texts, separator }));
+  }
+
+  /** Ends the Worker. */
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
   }
 }
 
-function ask(worker: Worker, request: EncodeRequest): Promise<Uint16Array> {
+function ask(worker: Worker, request: EncodeRequest): Promise<Uint16Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<EncodeReply>) => resolve(data.tokens);
     worker.onerror = (event) => {

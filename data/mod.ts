@@ -1,5 +1,5 @@
 /**
- * Text to batches: sources of text, tokenizers, and batches whose content follows from seed and position.
+ * Text and shards of tokens to batches: sources, tokenizers, and batches whose content follows from seed and position.
  *
  * @example
  * ```ts
@@ -16,6 +16,11 @@ export type { Batch, Batches, BatchOptions } from "./batches.ts";
 export { Dataset } from "./dataset.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
 export { DataError } from "./errors.ts";
+export { loadTokens, openData, type OpenDataOptions, type TokenizerFacts } from "./open.ts";
+export { ShardDataset, type ShardOptions } from "./shards/shard_dataset.ts";
+export type { Shard, ShardEntry, ShardSet } from "./shards/shard_set.ts";
+export { SHARD_FORMATS, type ShardFormat, type Split } from "./shards/format.ts";
+export type { ShardHeader } from "./shards/read_header.ts";
 export { DATA_FORMS, loadText, type TextOptions } from "./text.ts";
 export { loadTokenizer, type Tokenizer, type TokenizerName, TOKENIZERS } from "./tokenizer.ts";
 export { tokenizerFromFile } from "./tokenizer_file.ts";

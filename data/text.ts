@@ -6,9 +6,10 @@
 import { join } from "@std/path";
 import { cacheFolder, downloadOnce, type RemoteFile } from "./download.ts";
 import { DataError } from "./errors.ts";
+import { parseTextFile, readTextFile } from "./text_file.ts";
 
 /** What `--data` accepts, for messages. */
-export const DATA_FORMS = "moby-dick, shakespeare or text:FILE";
+export const DATA_FORMS = "moby-dick, shakespeare, text:FILE (also .gz and .jsonl) or shards:DIR";
 
 /** Forty thousand lines of Shakespeare's plays, as char-rnn published them (Karpathy 2015). */
 const SHAKESPEARE: RemoteFile = {
@@ -19,9 +20,6 @@ const SHAKESPEARE: RemoteFile = {
   sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
   remedy: "check the connection, or download the text yourself and use --data text:FILE",
 };
-
-/** Longest file: a JavaScript string holds at most this many characters. */
-const MAX_TEXT_BYTES = 2 ** 29 - 24;
 
 /** Options of {@link loadText}. */
 export interface TextOptions {
@@ -34,7 +32,7 @@ export interface TextOptions {
 /**
  * The text that a `--data` argument names.
  *
- * @param source `moby-dick`, `shakespeare` or `text:FILE`.
+ * @param source `moby-dick`, `shakespeare` or `text:FILE`, where FILE may be compressed (`.gz`).
  * @throws {DataError} in one line, when there is no such source or its text cannot be used.
  *
  * @example
@@ -59,38 +57,10 @@ async function mobyDick(): Promise<string> {
   return chapters().map(({ title, text }) => `${title}\n\n${text}`).join("\n\n\n");
 }
 
-async function textFile(source: string, path: string): Promise<string> {
-  const remedy = "name a UTF-8 text file, as in --data text:book.txt";
-  if (path === "") throw new DataError(source, "names no file", remedy);
-  let bytes: Uint8Array;
-  try {
-    const { size, isBlockDevice, isCharDevice } = await Deno.stat(path);
-    if (isBlockDevice || isCharDevice) throw new Error("it is a device");
-    if (size > MAX_TEXT_BYTES) throw new Error(`${size} bytes, at most ${MAX_TEXT_BYTES} are possible`);
-    bytes = await Deno.readFile(path);
-  } catch (problem) {
-    throw new DataError(source, readProblem(problem), remedy);
-  }
-  return decodeText(source, bytes, remedy);
-}
-
-function readProblem(problem: unknown): string {
-  if (problem instanceof Deno.errors.NotFound) return "the file does not exist";
-  if (problem instanceof Deno.errors.IsADirectory) return "is a directory";
-  if (problem instanceof Deno.errors.PermissionDenied || problem instanceof Deno.errors.NotCapable) {
-    return "the file may not be read";
-  }
-  return `cannot be read (${problem instanceof Error ? problem.message : problem})`;
-}
-
-function decodeText(source: string, bytes: Uint8Array, remedy: string): string {
-  if (bytes.length === 0) throw new DataError(source, "the file is empty", remedy);
-  if (bytes.includes(0)) throw new DataError(source, "the file is binary (it holds zero bytes)", remedy);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new DataError(source, "the file is not UTF-8 text", remedy);
-  }
+async function textFile(source: string, argument: string): Promise<string> {
+  const { path, key } = parseTextFile(argument);
+  if (key === undefined) return await readTextFile(source, path);
+  throw new DataError(source, "holds documents, and one text is asked for", "name a text file");
 }
 
 async function shakespeare({ cacheFolder: folder, shakespeareUrl }: TextOptions): Promise<string> {
