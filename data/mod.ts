@@ -17,6 +17,13 @@ export { Dataset } from "./dataset.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
 export { DataError } from "./errors.ts";
 export { loadTokens, openData, type OpenDataOptions, type TokenizerFacts } from "./open.ts";
+export {
+  type InspectOptions,
+  type InspectProgress,
+  inspectShards,
+  type ShardFinding,
+  type ShardsReport,
+} from "./shards/inspect.ts";
 export { ShardDataset, type ShardOptions } from "./shards/shard_dataset.ts";
 export type { Shard, ShardEntry, ShardSet } from "./shards/shard_set.ts";
 export { SHARD_FORMATS, type ShardFormat, type Split } from "./shards/format.ts";

@@ -172,11 +172,17 @@ async function readBytes(
   const tooLong = (bytes: number | string) =>
     new DataError(source, `${bytes} bytes, at most ${maxBytes} are possible`, "name a shorter text");
   let total = 0;
+  let refusal: unknown;
   const takeAll = async (chunks: AsyncIterable<Uint8Array>) => {
-    for await (const bytes of chunks) {
-      total += bytes.length;
-      if (total > maxBytes) throw tooLong(`more than ${maxBytes}`);
-      await take(bytes);
+    try {
+      for await (const bytes of chunks) {
+        total += bytes.length;
+        if (total > maxBytes) throw tooLong(`more than ${maxBytes}`);
+        await take(bytes);
+      }
+    } catch (problem) {
+      if (problem instanceof DataError) refusal = problem;
+      throw problem;
     }
   };
   try {
@@ -188,7 +194,8 @@ async function readBytes(
     if (isCompressed) await pipeline(file, createGunzip({ chunkSize: 1 << 18 }), takeAll);
     else await pipeline(file, takeAll);
   } catch (problem) {
-    throw readProblem(source, problem);
+    // A pipeline that is given up may reject with the streams' abortion instead of the reason.
+    throw refusal ?? readProblem(source, problem);
   }
   if (total === 0) throw new DataError(source, "the file is empty", TEXT_REMEDY);
 }
