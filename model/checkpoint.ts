@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { basename, join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import type { ModelConfig } from "./config.ts";
 import {
   exists,
@@ -54,6 +54,8 @@ export interface TrainerState {
   readonly plan?: unknown;
   /** Schedules of the kernels of a step, by their keys: other ones change the run by rounding. */
   readonly schedules?: Schedules;
+  /** Tells the run's tokens from others: `Batches.identity`. */
+  readonly dataIdentity?: string;
 }
 
 /** A checkpoint in memory, to be written. */
@@ -185,6 +187,19 @@ export async function listCheckpoints(directory: string): Promise<string[]> {
   return found.sort((a, b) => b.step - a.step).map(({ path }) => path);
 }
 
+/** Steps of the checkpoint at a path that {@link listCheckpoints} gave. */
+export function stepOf(path: string): number {
+  return Number(STEP.exec(basename(path))![1]);
+}
+
+/** Removes a checkpoint: at once out of sight, then from the disk. */
+export async function removeCheckpoint(path: string): Promise<void> {
+  // The next save would clean up a folder of such a name, should this process die between the two.
+  const aside = join(dirname(path), `.tmp-${stepFolder(stepOf(path))}-0`);
+  await Deno.rename(path, aside);
+  await Deno.remove(aside, { recursive: true });
+}
+
 /** The newest good checkpoint of a run, and those that were passed over because they are damaged. */
 export interface Latest {
   readonly checkpoint?: Checkpoint;
@@ -241,13 +256,14 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     await checkModel(path, layout);
     if (hasOptimizer) await checkMoments(path, layout);
     const tokenizer = await Deno.readTextFile(join(path, "tokenizer.json"));
-    const { step, position, seed, plan, schedules } = record;
+    const { step, position, seed, plan, schedules, dataIdentity } = record;
     const trainer = {
       step,
       position,
       seed,
       ...plan !== undefined && { plan },
       ...schedules && { schedules },
+      ...dataIdentity !== undefined && { dataIdentity },
     };
     return { path, config, tokenizer, trainer, hasOptimizer };
   } catch (problem) {

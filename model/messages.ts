@@ -6,8 +6,9 @@
  */
 import type { HostSpan } from "../runtime/mod.ts";
 import type { MemoryReport } from "./memory.ts";
-import type { RunPlan, TrainRequest } from "./run_options.ts";
 import type { ProfileSummary } from "./profile_plan.ts";
+import type { DiskPlan } from "./run/disk_plan.ts";
+import type { RunPlan, TrainRequest } from "./run_options.ts";
 
 /** To the Worker. */
 export type TrainerCommand =
@@ -52,6 +53,9 @@ export interface ReplyEvent {
 /** Ends of a run that a program may want to act on: on another device it could go on; there is nothing left to do. */
 export type FailureReason = "device-lost" | "already-finished";
 
+/** Why a run ended that did not fail: all steps are done, there was no better loss for long, or it was told to. */
+export type EndReason = "finished" | "early-stop" | "stopped";
+
 /** One optimizer step. */
 export interface StepEvent {
   /** Tells the events apart. */
@@ -72,22 +76,72 @@ export interface StepEvent {
   readonly ms: number;
 }
 
+/** What will run, before it runs. */
+export interface PlanEvent {
+  /** Tells the events apart. */
+  readonly kind: "plan";
+  /** Directory of the run. */
+  readonly out: string;
+  readonly plan: RunPlan;
+  readonly adapter: { readonly name: string; readonly software: boolean };
+  /** Parameters of the model. */
+  readonly parameters: number;
+  readonly trainTokens: number;
+  readonly validationTokens: number;
+  /** Steps that are done already, when a run goes on. */
+  readonly resumedFrom: number;
+  /** What it will write. */
+  readonly disk: DiskPlan;
+  /** The curve that stands beside its own. */
+  readonly reference?: { readonly name: string; readonly source: string };
+}
+
+/** A validation. */
+export interface ValidationEvent {
+  /** Tells the events apart. */
+  readonly kind: "validation";
+  readonly step: number;
+  /** Mean cross-entropy of some validation batches, in nats. */
+  readonly loss: number;
+  /** Tokens that the run has trained on. */
+  readonly tokens: number;
+  /** What the reference curve had after as many tokens, where it was measured. */
+  readonly reference?: number;
+}
+
+/** A benchmark's result. */
+export interface EvaluationEvent {
+  /** Tells the events apart. */
+  readonly kind: "evaluation";
+  readonly step: number;
+  readonly name: "hellaswag";
+  /** Examples whose right ending has the least summed loss. */
+  readonly correct: number;
+  /** Examples whose right ending has the least mean loss. */
+  readonly correctNorm: number;
+  /** Examples. */
+  readonly count: number;
+  /** Share of `correct`. */
+  readonly acc: number;
+  /** Share of `correctNorm`. */
+  readonly accNorm: number;
+}
+
+/** The run has fallen behind its reference curve. */
+export interface AlarmEvent {
+  /** Tells the events apart. */
+  readonly kind: "alarm";
+  readonly step: number;
+  /** One line for people. */
+  readonly text: string;
+  readonly tokens: number;
+  readonly loss: number;
+  readonly reference: number;
+}
+
 /** From the Worker. */
 export type TrainerEvent =
-  | {
-    /** What will run, before it runs. */
-    readonly kind: "plan";
-    /** Directory of the run. */
-    readonly out: string;
-    readonly plan: RunPlan;
-    readonly adapter: { readonly name: string; readonly software: boolean };
-    /** Parameters of the model. */
-    readonly parameters: number;
-    readonly trainTokens: number;
-    readonly validationTokens: number;
-    /** Steps that are done already, when a run goes on. */
-    readonly resumedFrom: number;
-  }
+  | PlanEvent
   | {
     /** The training programs are ready. */
     readonly kind: "compiled";
@@ -101,15 +155,25 @@ export type TrainerEvent =
     readonly memory?: MemoryReport;
   }
   | StepEvent
-  | { readonly kind: "validation"; readonly step: number; readonly loss: number }
+  | ValidationEvent
+  | EvaluationEvent
+  | AlarmEvent
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
-  | { readonly kind: "checkpoint"; readonly step: number; readonly path: string }
+  | {
+    readonly kind: "checkpoint";
+    readonly step: number;
+    readonly path: string;
+    /** Steps whose checkpoints were removed to make room. */
+    readonly removed: readonly number[];
+  }
+  /** A light snapshot has been written. */
+  | { readonly kind: "snapshot"; readonly step: number; readonly path: string }
   /** The profile of some steps has been written. */
   | { readonly kind: "profile"; readonly summary: ProfileSummary }
   /** Something that a user should know and the run survives. */
   | { readonly kind: "notice"; readonly text: string }
   | ReplyEvent
-  | { readonly kind: "end"; readonly reason: "finished" | "stopped"; readonly step: number }
+  | { readonly kind: "end"; readonly reason: EndReason; readonly step: number }
   /** The run is over; `badInput` when the user can put it right. */
   | {
     readonly kind: "failure";

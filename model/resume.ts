@@ -14,7 +14,15 @@ import {
 import { PRESET_NAMES } from "./config.ts";
 import { FinishedError, InputError } from "./errors.ts";
 import { PRECISIONS } from "./precision.ts";
-import { MODE_NAMES, type RunPlan, tokensPerStep, type TrainRequest } from "./run_options.ts";
+import {
+  MODE_NAMES,
+  type RunPlan,
+  scheduleChoice,
+  tokensPerStep,
+  type TrainRequest,
+  watchingOf,
+} from "./run_options.ts";
+import { checkSchedule } from "./schedule.ts";
 
 /** The beginning of a run. */
 export interface Start {
@@ -57,16 +65,21 @@ export async function findStart(request: TrainRequest): Promise<Start> {
   const saved = savedPlan(checkpoint);
   refuseOtherRun(request, saved);
   const { memoryBytes = saved.memoryBytes } = request;
+  const chosen = scheduleChoice(request);
+  const schedule = chosen && { ...saved.schedule, ...chosen };
   const previous: RunPlan = {
     ...saved,
     steps: request.steps ?? saved.steps,
     learningRate: request.learningRate ?? saved.learningRate,
+    ...schedule && { schedule },
     mode: request.mode ?? saved.mode,
     ...memoryBytes === undefined ? {} : { memoryBytes },
     evalEvery: request.evalEvery ?? saved.evalEvery,
     saveEvery: request.saveEvery ?? saved.saveEvery,
     sampleEvery: request.sampleEvery ?? saved.sampleEvery,
+    ...watchingOf(request),
   };
+  checkSchedule(previous.learningRate, previous.steps, previous.schedule);
   const { step } = checkpoint.trainer;
   if (step >= previous.steps) {
     throw new FinishedError(
@@ -120,6 +133,7 @@ function refuseOtherRun(request: TrainRequest, saved: RunPlan): void {
     ["context", request.context, model.context],
     ["tokenizer", request.tokenizer, saved.tokenizer],
     ["data", request.data, saved.data],
+    ["init-from", request.initFrom, saved.initFrom],
     ["micro-batch", request.microBatch, saved.microBatch],
     ["batch-tokens", request.batchTokens, tokensPerStep(saved)],
     ["seed", request.seed, saved.seed],
@@ -129,7 +143,7 @@ function refuseOtherRun(request: TrainRequest, saved: RunPlan): void {
     if (asked === undefined || asked === begun) continue;
     throw new InputError(
       `--${flag} ${asked}`,
-      `this run was begun with ${begun}`,
+      begun === undefined ? `this run was begun without --${flag}` : `this run was begun with ${begun}`,
       `leave out --${flag}, or begin another run with another --out`,
     );
   }

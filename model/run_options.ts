@@ -15,8 +15,14 @@ import {
   resolveConfig,
 } from "./config.ts";
 import { InputError } from "./errors.ts";
+import { finetuneRate, nearestPreset, refuseOtherModel } from "./init_from.ts";
 import { type Precision, requireSizes } from "./precision.ts";
+import { checkSchedule, type ScheduleChoice, type ScheduleShape } from "./schedule.ts";
 import type { TuneChoice } from "./tuning.ts";
+import type { Weights } from "./weights.ts";
+
+/** Micro batches of a validation: unless told otherwise, and at most, since their losses wait for one readback. */
+export const VALIDATION_BATCHES = { usual: 8, most: 256 } as const;
 
 /** Compiler modes by name. */
 export const MODE_NAMES = ["fused", "eager"] as const;
@@ -37,8 +43,10 @@ export interface TrainRequest {
   readonly context?: number;
   /** Tokenizer. */
   readonly tokenizer?: TokenizerName;
-  /** `moby-dick`, `shakespeare` or `text:FILE`. */
+  /** `moby-dick`, `shakespeare`, `text:FILE` or `shards:DIR`. */
   readonly data?: string;
+  /** Weights to begin with: `hf:DIR` or `checkpoint:DIR`. The model's sizes and tokenizer are theirs. */
+  readonly initFrom?: string;
   /** Optimizer steps. */
   readonly steps?: number;
   /** Sequences that pass through the model at once. */
@@ -47,6 +55,12 @@ export interface TrainRequest {
   readonly batchTokens?: number;
   /** Peak learning rate. */
   readonly learningRate?: number;
+  /** How the learning rate falls after its warm-up; cosine by default. */
+  readonly schedule?: ScheduleShape;
+  /** Steps of warm-up. */
+  readonly warmup?: number;
+  /** Learning rate at the end. */
+  readonly minLearningRate?: number;
   /** Seed of weights, batches and samples. */
   readonly seed?: number;
   /** Dtype of what products read and write. */
@@ -63,10 +77,32 @@ export interface TrainRequest {
   readonly tune?: TuneChoice;
   /** Steps between validations; 0 for never. Likewise the next two. */
   readonly evalEvery?: number;
+  /** Batches of a validation. */
+  readonly evalBatches?: number;
   /** Steps between checkpoints; 0 for one at the end only. */
   readonly saveEvery?: number;
   /** Steps between samples of text; 0 for never. */
   readonly sampleEvery?: number;
+  /** Checkpoints that stay, counted from the newest; left out with `keepEvery` too: all. */
+  readonly keepLast?: number;
+  /** Steps of which a multiple's checkpoint stays for good. */
+  readonly keepEvery?: number;
+  /** Validations without a new best loss that end the run; left out: none do. */
+  readonly earlyStop?: number;
+  /** The curve beside the run's own: `auto`, `none`, a published one's name or `run:DIR`. */
+  readonly reference?: string;
+  /** Steps between HellaSwag evaluations; 0 for never. */
+  readonly hellaswagEvery?: number;
+  /** Examples of each; all when left out. */
+  readonly hellaswagLimit?: number;
+  /** Steps between light snapshots; 0 for never. */
+  readonly snapshotEvery?: number;
+  /** Text whose attention and predictions they hold. */
+  readonly snapshotPrompt?: string;
+  /** Parameters that they hold as well, by name or pattern. */
+  readonly snapshotTensors?: readonly string[];
+  /** False: the run leaves checkpoints only; no metrics, event files and no row in the list of runs. */
+  readonly record?: boolean;
   /** File that a profile of some steps is written to, as a Chrome trace. */
   readonly profile?: string;
   /** Steps that are profiled as they run; 5 by default. */
@@ -87,6 +123,8 @@ export interface RunPlan {
   readonly tokenizer: TokenizerName;
   /** Where the text comes from. */
   readonly data: string;
+  /** Weights that it began with; left out: drawn from the seed. */
+  readonly initFrom?: string;
   /** Optimizer steps of the whole run. */
   readonly steps: number;
   /** Sequences that pass through the model at once. */
@@ -95,6 +133,8 @@ export interface RunPlan {
   readonly accumulation: number;
   /** Peak learning rate. */
   readonly learningRate: number;
+  /** What was chosen of its schedule. */
+  readonly schedule?: ScheduleChoice;
   /** Seed of weights, batches and samples. */
   readonly seed: number;
   /** Dtype of what products read and write. */
@@ -105,10 +145,51 @@ export interface RunPlan {
   readonly memoryBytes?: number;
   /** Steps between validations; 0 for never. */
   readonly evalEvery: number;
+  /** Batches of a validation; left out: a few. */
+  readonly evalBatches?: number;
   /** Steps between checkpoints. */
   readonly saveEvery: number;
   /** Steps between samples of text; 0 for never. */
   readonly sampleEvery: number;
+  /** Checkpoints that stay, counted from the newest; left out with `keepEvery` too: all. */
+  readonly keepLast?: number;
+  /** Steps of which a multiple's checkpoint stays for good. */
+  readonly keepEvery?: number;
+  /** Validations without a new best loss that end the run; left out: none do. */
+  readonly earlyStop?: number;
+  /** The curve beside the run's own, as in {@link TrainRequest}; left out: `auto`. */
+  readonly reference?: string;
+  /** Steps between HellaSwag evaluations; left out: never. */
+  readonly hellaswagEvery?: number;
+  /** Examples of each; left out: all. */
+  readonly hellaswagLimit?: number;
+  /** Steps between light snapshots; left out: never. */
+  readonly snapshotEvery?: number;
+  /** Text whose attention and predictions they hold. */
+  readonly snapshotPrompt?: string;
+  /** Parameters that they hold as well. */
+  readonly snapshotTensors?: readonly string[];
+}
+
+/** What a run that goes on may be told to do otherwise: it changes how it is watched, not what it computes. */
+export const WATCHING = [
+  "evalBatches",
+  "keepLast",
+  "keepEvery",
+  "earlyStop",
+  "reference",
+  "hellaswagEvery",
+  "hellaswagLimit",
+  "snapshotEvery",
+  "snapshotPrompt",
+  "snapshotTensors",
+] as const satisfies readonly (keyof TrainRequest & keyof RunPlan)[];
+
+/** Those of {@link WATCHING} that are given. */
+export function watchingOf(given: Pick<TrainRequest, (typeof WATCHING)[number]>): Partial<RunPlan> {
+  return Object.fromEntries(
+    WATCHING.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
+  );
 }
 
 /** Starting values of a preset, on a GPU and on a processor. */
@@ -174,31 +255,37 @@ export function tokenizerFor(preset: PresetName): TokenizerName {
 /**
  * Fills in a request. `software` says whether the adapter runs on the processor.
  *
+ * @param weights Those that the run begins with, if it does: the model and the tokenizer are theirs.
  * @throws {InputError} when the numbers do not fit together; nothing has been read or written by then.
  */
-export function planRun(request: TrainRequest, software: boolean): RunPlan {
-  const preset = request.preset ?? presetFor(software);
-  const tokenizer = request.tokenizer ?? tokenizerFor(preset);
-  const { layers, width, heads, context } = request;
-  const vocabulary = tokenizer === "bytes" ? BYTE_VOCABULARY : GPT2_VOCABULARY;
-  const model = resolveConfig(preset, { layers, width, heads, context, vocabulary });
+export function planRun(request: TrainRequest, software: boolean, weights?: Weights): RunPlan {
+  if (weights) refuseOtherModel(request, weights);
+  const preset = weights ? nearestPreset(weights.config) : request.preset ?? presetFor(software);
+  const tokenizer = weights ? tokenizerOf(weights) : request.tokenizer ?? tokenizerFor(preset);
+  const model = modelOf(request, preset, tokenizer, weights);
   const dtype = request.dtype ?? "f32";
   requireSizes(dtype, model);
   const defaults = DEFAULTS[preset];
   const kind = software ? "cpu" : "gpu";
   const microBatch = request.microBatch ?? defaults.microBatch[kind];
   const steps = request.steps ?? defaults.steps;
+  const learningRate = request.learningRate ??
+    (weights ? finetuneRate(defaults.learningRate) : defaults.learningRate);
+  const schedule = scheduleChoice(request);
+  checkSchedule(learningRate, steps, schedule);
   return {
     preset,
     model,
     tokenizer,
     data: request.data ?? "moby-dick",
+    ...request.initFrom === undefined ? {} : { initFrom: request.initFrom },
     steps,
     microBatch,
     accumulation: request.batchTokens === undefined
       ? defaults.accumulation[kind]
       : accumulationFor(request.batchTokens, microBatch, model.context),
-    learningRate: request.learningRate ?? defaults.learningRate,
+    learningRate,
+    ...schedule && { schedule },
     seed: request.seed ?? 1337,
     dtype,
     mode: request.mode ?? "fused",
@@ -206,7 +293,41 @@ export function planRun(request: TrainRequest, software: boolean): RunPlan {
     evalEvery: request.evalEvery ?? 50,
     saveEvery: request.saveEvery ?? defaults.saveEvery,
     sampleEvery: request.sampleEvery ?? 100,
+    ...watchingOf(request),
   };
+}
+
+/** What a request says of the learning rate's course; undefined: nothing. */
+export function scheduleChoice(
+  { schedule: shape, warmup, minLearningRate: floor }: TrainRequest,
+): ScheduleChoice | undefined {
+  if (shape === undefined && warmup === undefined && floor === undefined) return undefined;
+  return {
+    ...shape !== undefined && { shape },
+    ...warmup !== undefined && { warmup },
+    ...floor !== undefined && { floor },
+  };
+}
+
+function tokenizerOf({ config, path }: Weights): TokenizerName {
+  if (config.vocabulary === GPT2_VOCABULARY) return "gpt2";
+  if (config.vocabulary === BYTE_VOCABULARY) return "bytes";
+  throw new InputError(
+    `--init-from ${path}`,
+    `a vocabulary of ${config.vocabulary} tokens, for which there is no tokenizer here`,
+    `take weights of ${BYTE_VOCABULARY} (bytes) or ${GPT2_VOCABULARY} tokens (GPT-2)`,
+  );
+}
+
+function modelOf(
+  { layers, width, heads, context }: TrainRequest,
+  preset: PresetName,
+  tokenizer: TokenizerName,
+  weights: Weights | undefined,
+): ModelConfig {
+  if (weights) return { ...weights.config, context: context ?? weights.config.context };
+  const vocabulary = tokenizer === "bytes" ? BYTE_VOCABULARY : GPT2_VOCABULARY;
+  return resolveConfig(preset, { layers, width, heads, context, vocabulary });
 }
 
 /** Tokens of one optimizer step. */

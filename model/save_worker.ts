@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { CheckpointError, saveCheckpoint } from "./checkpoint.ts";
+import { CheckpointError, listCheckpoints, removeCheckpoint, saveCheckpoint, stepOf } from "./checkpoint.ts";
+import { expendable, type Retention } from "./run/retention.ts";
 import type { SaveReply, SaveRequest } from "./saver.ts";
 
 interface WorkerScope {
@@ -14,9 +15,10 @@ interface WorkerScope {
 
 const worker = self as unknown as WorkerScope;
 
-worker.onmessage = async ({ data: { directory, contents } }) => {
+worker.onmessage = async ({ data: { directory, contents, retention } }) => {
   try {
-    worker.postMessage({ path: await saveCheckpoint(directory, contents) });
+    const path = await saveCheckpoint(directory, contents);
+    worker.postMessage({ path, removed: await thinOut(directory, retention) });
   } catch (problem) {
     const { path, problem: reason } = problem instanceof CheckpointError
       ? problem
@@ -24,3 +26,13 @@ worker.onmessage = async ({ data: { directory, contents } }) => {
     worker.postMessage({ path, problem: reason });
   }
 };
+
+/** Removes the checkpoints that may go; one that cannot be removed stays. */
+async function thinOut(directory: string, retention: Retention): Promise<number[]> {
+  const paths = new Map((await listCheckpoints(directory)).map((path) => [stepOf(path), path]));
+  const removed: number[] = [];
+  for (const step of expendable([...paths.keys()], retention)) {
+    if (await removeCheckpoint(paths.get(step)!).then(() => true, () => false)) removed.push(step);
+  }
+  return removed;
+}

@@ -4,20 +4,29 @@
  * @module
  */
 import { type CheckpointContents, CheckpointError } from "./checkpoint.ts";
+import type { Retention } from "./run/retention.ts";
 
 /** To the Worker. */
 export interface SaveRequest {
   /** Directory of the run. */
   readonly directory: string;
   readonly contents: CheckpointContents;
+  /** Which older ones go once it is there. */
+  readonly retention: Retention;
+}
+
+/** What has been written, and what is gone. */
+export interface Written {
+  readonly path: string;
+  /** Steps whose checkpoints were removed. */
+  readonly removed: readonly number[];
 }
 
 /** From the Worker: where the checkpoint is, or why it is not. */
-export type SaveReply = { readonly path: string } | { readonly path: string; readonly problem: string };
+export type SaveReply = Written | { readonly path: string; readonly problem: string };
 
 /** A checkpoint that has been written. */
-export interface Saved {
-  readonly path: string;
+export interface Saved extends Written {
   readonly step: number;
   /** When it was handed over, on this thread's `performance.now()`. */
   readonly start: number;
@@ -35,11 +44,11 @@ export class Saver {
   constructor(private readonly onSaved: (saved: Saved) => void) {}
 
   /** Starts to write a checkpoint, once {@link settled}. Its arrays belong to the Worker from then on. */
-  save(directory: string, contents: CheckpointContents): void {
+  save(directory: string, contents: CheckpointContents, retention: Retention = {}): void {
     const { step } = contents.trainer;
     const start = performance.now();
-    this.#last = this.#write({ directory, contents }).then(
-      (path) => this.onSaved({ path, step, start, end: performance.now() }),
+    this.#last = this.#write({ directory, contents, retention }).then(
+      (written) => this.onSaved({ ...written, step, start, end: performance.now() }),
       (problem) => this.#problem = problem,
     );
   }
@@ -66,13 +75,13 @@ export class Saver {
     this.#worker = undefined;
   }
 
-  #write(request: SaveRequest): Promise<string> {
+  #write(request: SaveRequest): Promise<Written> {
     const worker = this.#worker ??= new Worker(new URL("./save_worker.ts", import.meta.url), {
       type: "module",
     });
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const { promise, resolve, reject } = Promise.withResolvers<Written>();
     worker.onmessage = ({ data }: MessageEvent<SaveReply>) =>
-      "problem" in data ? reject(new CheckpointError(data.path, data.problem)) : resolve(data.path);
+      "problem" in data ? reject(new CheckpointError(data.path, data.problem)) : resolve(data);
     worker.onerror = (event) => {
       event.preventDefault();
       reject(new CheckpointError(request.directory, event.message));

@@ -1,9 +1,24 @@
 /**
- * The learning rate as a pure function of the step: linear warm-up, then a cosine down to a tenth (the recipe of
- * GPT-3, Brown et al. 2020, appendix B, as used by reproductions of GPT-2).
+ * The learning rate as a pure function of the step: linear warm-up, then unless told otherwise a cosine down to a tenth (the
+ * recipe of GPT-3, Brown et al. 2020, appendix B, as used by reproductions of GPT-2).
  *
  * @module
  */
+import { InputError } from "./errors.ts";
+
+/** How the learning rate goes from its peak to its floor; `constant` stays at the peak. */
+export const SCHEDULE_SHAPES = ["cosine", "linear", "constant"] as const;
+/** Name of a course of the learning rate. */
+export type ScheduleShape = (typeof SCHEDULE_SHAPES)[number];
+
+/** What a user chose; the rest follows from the length of the run. */
+export interface ScheduleChoice {
+  readonly shape?: ScheduleShape;
+  /** Steps of warm-up. */
+  readonly warmup?: number;
+  /** Learning rate at the end. */
+  readonly floor?: number;
+}
 
 /** What shapes the learning rate over a run. */
 export interface Schedule {
@@ -15,6 +30,7 @@ export interface Schedule {
   readonly warmup: number;
   /** Steps of the run. */
   readonly steps: number;
+  readonly shape: ScheduleShape;
 }
 
 /** Warm-up as a part of the run: 715 of 19,073 steps. */
@@ -26,10 +42,45 @@ const WARMUP_PART = 715 / 19_073;
  */
 const LEAST_WARMUP = 50;
 
-/** The schedule of a run of `steps` steps: warm-up of 3.75%, then a cosine to a tenth of `peak`. */
-export function scheduleFor(peak: number, steps: number): Schedule {
+/** The schedule of a run of `steps` steps: warm-up of 3.75%, then a cosine to a tenth of `peak`, but for what was chosen. */
+export function scheduleFor(peak: number, steps: number, choice: ScheduleChoice = {}): Schedule {
   const least = Math.min(LEAST_WARMUP, Math.ceil(steps / 5));
-  return { peak, floor: peak / 10, warmup: Math.max(least, Math.round(steps * WARMUP_PART)), steps };
+  const { shape = "cosine", warmup = Math.max(least, Math.round(steps * WARMUP_PART)) } = choice;
+  const { floor = shape === "constant" ? peak : peak / 10 } = choice;
+  return { peak, floor, warmup, steps, shape };
+}
+
+/**
+ * Refuses a choice that makes no schedule.
+ *
+ * @throws {InputError}
+ */
+export function checkSchedule(
+  peak: number,
+  steps: number,
+  { shape, warmup, floor }: ScheduleChoice = {},
+): void {
+  if (warmup !== undefined && warmup > steps) {
+    throw new InputError(
+      `--warmup ${warmup}`,
+      `longer than the run of ${steps} steps`,
+      `take --warmup ${Math.ceil(steps / 5)} or less`,
+    );
+  }
+  if (floor !== undefined && shape === "constant") {
+    throw new InputError(
+      `--min-lr ${floor}`,
+      "a constant learning rate does not fall",
+      "leave it out, or take another --schedule",
+    );
+  }
+  if (floor !== undefined && floor > peak) {
+    throw new InputError(
+      `--min-lr ${floor}`,
+      `above the peak learning rate of ${peak}`,
+      "take a smaller one, or a larger --lr",
+    );
+  }
 }
 
 /**
@@ -42,9 +93,11 @@ export function scheduleFor(peak: number, steps: number): Schedule {
  * learningRate(schedule, 714); // 6e-4
  * ```
  */
-export function learningRate({ peak, floor, warmup, steps }: Schedule, step: number): number {
+export function learningRate({ peak, floor, warmup, steps, shape }: Schedule, step: number): number {
   if (step < warmup) return peak * (step + 1) / warmup;
+  if (shape === "constant") return peak;
   if (step >= steps) return floor;
   const progress = (step - warmup) / (steps - warmup);
-  return floor + 0.5 * (1 + Math.cos(Math.PI * progress)) * (peak - floor);
+  const left = shape === "linear" ? 1 - progress : 0.5 * (1 + Math.cos(Math.PI * progress));
+  return floor + left * (peak - floor);
 }

@@ -63,7 +63,7 @@ export class TrainingSession {
     readonly onCompiled: Tuning["onCompiled"],
   ) {
     this.layout = layoutParameters(plan.model);
-    this.#schedule = scheduleFor(plan.learningRate, plan.steps);
+    this.#schedule = scheduleFor(plan.learningRate, plan.steps, plan.schedule);
     const figures = ["loss", "gradNorm", ...isScaled(plan.dtype) ? ["lossScale"] : []];
     this.#ring = programs.last.createRing(figures, { slots: MAX_PENDING });
   }

@@ -14,6 +14,16 @@ export function userPath(path: string): string {
 
 /** A `--data` argument whose file, if it names one, can be opened. */
 export function userData(source: string): string {
-  const [kind, path] = [source.slice(0, 5), source.slice(5)];
-  return kind === "text:" && path !== "" ? `${kind}${userPath(path)}` : source;
+  return prefixed(source, ["text:", "shards:"]);
+}
+
+/** A `--reference` argument whose folder, if it names one, can be opened. */
+export function userReference(reference: string): string {
+  return prefixed(reference, ["run:"]);
+}
+
+/** What follows one of the prefixes is a path. */
+function prefixed(text: string, prefixes: readonly string[]): string {
+  const prefix = prefixes.find((prefix) => text.startsWith(prefix) && text.length > prefix.length);
+  return prefix === undefined ? text : prefix + userPath(text.slice(prefix.length));
 }

@@ -4,11 +4,14 @@
  *
  * @module
  */
-import type { StepEvent, TrainerEvent } from "../messages.ts";
+import type { EvaluationEvent, PlanEvent, StepEvent, TrainerEvent, ValidationEvent } from "../messages.ts";
+import { spaced } from "../run/disk_plan.ts";
+import { metricsLine } from "../run/metrics.ts";
 import { otherPreset, tokensPerStep } from "../run_options.ts";
 import { type ProfileSummary, words } from "../profile_plan.ts";
 import { plot, type Point } from "./plot.ts";
-import { type MemoryReport, memoryText } from "../memory.ts";
+import type { MemoryReport } from "../memory.ts";
+import { bold, yellow } from "@std/fmt/colors";
 import { clock, count, mebibytes, printable } from "./text.ts";
 
 /** Where text goes. */
@@ -19,6 +22,17 @@ export interface Screen {
   line(text: string): void;
   /** Replaces the line at the bottom; only called when there are columns. */
   status(text: string): void;
+}
+
+/** `acc 3020/10042 = 0.3007, acc_norm 2990/10042 = 0.2977`. */
+export function scoreText({ correct, correctNorm, count, acc, accNorm }: EvaluationEvent): string {
+  return `acc ${correct}/${count} = ${acc.toFixed(4)}, acc_norm ${correctNorm}/${count} = ${
+    accNorm.toFixed(4)
+  }`;
+}
+
+function stepsText(steps: readonly number[]): string {
+  return steps.map((step) => `step ${step}`).join(", ");
 }
 
 /** Something that shows a run. */
@@ -66,13 +80,26 @@ export class HumanReport implements Report {
         this.#showStep(event);
         break;
       case "validation":
-        screen.line(`step ${event.step}: validation loss ${event.loss.toFixed(4)}`);
+        this.#showValidation(event);
         break;
       case "sample":
         screen.line(`step ${event.step}: sample ┤ ${printable(event.text)}`);
         break;
-      case "checkpoint":
-        screen.line(`step ${event.step}: saved ${event.path}`);
+      case "checkpoint": {
+        const { step, path, removed } = event;
+        screen.line(
+          `step ${step}: saved ${path}${removed.length > 0 ? `, removed ${stepsText(removed)}` : ""}`,
+        );
+        break;
+      }
+      case "snapshot":
+        screen.line(`step ${event.step}: snapshot ${event.path}`);
+        break;
+      case "evaluation":
+        screen.line(`step ${event.step}: ${event.name} ${scoreText(event)}`);
+        break;
+      case "alarm":
+        screen.line(screen.columns === undefined ? event.text : yellow(bold(event.text)));
         break;
       case "notice":
         screen.line(event.text);
@@ -88,7 +115,7 @@ export class HumanReport implements Report {
     }
   }
 
-  #showPlan(event: Extract<TrainerEvent, { kind: "plan" }>): void {
+  #showPlan(event: PlanEvent): void {
     const { plan, adapter, resumedFrom } = event;
     const { screen } = this;
     const kind = adapter.software ? "runs on the processor" : "GPU";
@@ -110,14 +137,35 @@ export class HumanReport implements Report {
       `run: ${plan.steps} steps of ${count(tokensPerStep(plan))} tokens, learning rate ` +
         `${plan.learningRate}, ${plan.dtype}, seed ${plan.seed}, into ${event.out}${goesOn}`,
     );
+    this.#showDisk(event);
+    if (event.reference) screen.line(`reference: ${event.reference.name} (${event.reference.source})`);
     this.#steps = plan.steps;
     this.#resumedFrom = resumedFrom;
+  }
+
+  #showDisk({ disk: { checkpointBytes, checkpoints, totalBytes, freeBytes } }: PlanEvent): void {
+    const free = freeBytes === undefined ? "" : ` of ${spaced(freeBytes)} that are free`;
+    this.screen.line(
+      `disk: at most ${checkpoints} checkpoint${checkpoints === 1 ? "" : "s"} of ${
+        spaced(checkpointBytes)
+      }, ` +
+        `${spaced(totalBytes)} in all${free}`,
+    );
+  }
+
+  #showValidation({ step, loss, reference }: ValidationEvent): void {
+    const gap = reference === undefined
+      ? ""
+      : `, ${Math.abs(loss - reference).toFixed(2)} ${
+        loss > reference ? "above" : "below"
+      } the reference's ` +
+        reference.toFixed(3);
+    this.screen.line(`step ${step}: validation loss ${loss.toFixed(4)}${gap}`);
   }
 
   #showMemory(memory: MemoryReport | undefined): void {
     if (!memory || (!memory.isGiven && memory.recomputed === 0)) return;
     const { plannedBytes, budgetBytes, isGiven, recomputed, share } = memory;
-    const spaced = (bytes: number) => memoryText(bytes).replace(/(?=[MG]B)/, " ");
     const extra = recomputed > 0
       ? `${count(recomputed)} values recomputed, +${(share * 100).toFixed(share < 0.1 ? 1 : 0)}% arithmetic`
       : "nothing recomputed";
@@ -201,23 +249,8 @@ export class JsonReport implements Report {
   constructor(private readonly write: (line: string) => void, private readonly people: Report) {}
 
   show(event: TrainerEvent): void {
-    switch (event.kind) {
-      case "step": {
-        const { step, loss, learningRate: lr, gradNorm, lossScale, tokensPerSecond, ms } = event;
-        // JSON has no infinity: the norm of a step that does not count is null.
-        this.write(JSON.stringify({ step, loss, lr, gradNorm, lossScale, tokensPerSecond, ms }));
-        break;
-      }
-      case "validation":
-        this.write(JSON.stringify({ step: event.step, valLoss: event.loss }));
-        break;
-      case "sample":
-        this.write(JSON.stringify({ step: event.step, sample: event.text }));
-        break;
-      case "end":
-        break;
-      default:
-        this.people.show(event);
-    }
+    const line = metricsLine(event);
+    if (line) this.write(JSON.stringify(line));
+    if ((!line && event.kind !== "end") || event.kind === "alarm") this.people.show(event);
   }
 }

@@ -8,15 +8,18 @@ import { TOKENIZERS } from "../../data/mod.ts";
 import { ensureAdapter } from "../../runtime/adapter.ts";
 import { PRESET_NAMES } from "../config.ts";
 import { InputError } from "../errors.ts";
+import { initPath } from "../init_from.ts";
 import { parseMemory } from "../memory.ts";
 import { PRECISIONS } from "../precision.ts";
-import { MODE_NAMES, planRun, type TrainRequest } from "../run_options.ts";
+import { MODE_NAMES, planRun, type TrainRequest, VALIDATION_BATCHES } from "../run_options.ts";
+import { REFERENCE_NAMES } from "../run/reference_curves.ts";
+import { SCHEDULE_SHAPES } from "../schedule.ts";
 import { TrainerClient } from "../trainer_client.ts";
 import { BAD_INPUT, FAILED, INTERRUPTED, runCommand } from "./exit.ts";
 import { type Flags, type FlagValues, helpText, MANY, parseFlags, tuneChoice } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { HumanReport, JsonReport } from "./report.ts";
-import { userData, userPath } from "./paths.ts";
+import { userData, userPath, userReference } from "./paths.ts";
 import { OutputScreen } from "./screen.ts";
 
 const every = (what: string) =>
@@ -38,11 +41,27 @@ const FLAGS = {
     choices: TOKENIZERS,
     help: "Left out: bytes for nano, otherwise gpt2.",
   },
-  "data": { kind: "text", metavar: "NAME", help: "moby-dick (the default), shakespeare or text:FILE." },
+  "data": {
+    kind: "text",
+    metavar: "NAME",
+    help: "moby-dick (the default), shakespeare, text:FILE or shards:DIR.",
+  },
+  "init-from": {
+    kind: "text",
+    metavar: "WEIGHTS",
+    help: "Begin with trained weights: hf:DIR or checkpoint:DIR; the model's sizes are theirs.",
+  },
   "steps": size("Optimizer steps of the whole run."),
   "micro-batch": size("Sequences that pass through the model at once."),
   "batch-tokens": size("Tokens of an optimizer step, reached by accumulating micro batches."),
   "lr": { kind: "number", min: 0, open: true, max: 1, help: "Peak learning rate." },
+  "schedule": {
+    kind: "choice",
+    choices: SCHEDULE_SHAPES,
+    help: "How the learning rate falls after its warm-up; left out: cosine.",
+  },
+  "warmup": { kind: "whole", min: 0, max: MANY, help: "Steps of warm-up; left out: 3.75% of the run." },
+  "min-lr": { kind: "number", min: 0, max: 1, help: "Learning rate at the end; left out: a tenth of --lr." },
   "seed": { kind: "whole", min: 0, max: 2 ** 32 - 1, help: "Seed of weights, batches and samples." },
   "dtype": {
     kind: "choice",
@@ -60,8 +79,22 @@ const FLAGS = {
   "tune": { kind: "switch", help: "Measure kernels for some seconds first, however short the run is." },
   "no-tune": { kind: "switch", help: "Measure nothing, and use nothing that was measured before." },
   "eval-every": every("validations"),
+  "eval-batches": {
+    kind: "whole",
+    min: 1,
+    max: VALIDATION_BATCHES.most,
+    help: `Micro batches of a validation; left out: ${VALIDATION_BATCHES.usual}.`,
+  },
   "save-every": every("checkpoints; the end of a run is always saved"),
+  "keep-last": size("Checkpoints that stay, the newest ones; left out: all."),
+  "keep-every": size("Checkpoints at multiples of this stay for good, whatever --keep-last says."),
   "sample-every": every("text samples"),
+  "early-stop": size("End after so many validations without a new best loss."),
+  "reference": {
+    kind: "text",
+    metavar: "CURVE",
+    help: `Curve to compare with: auto, none, run:DIR, ${REFERENCE_NAMES.join(", ")}.`,
+  },
   "profile": { kind: "text", metavar: "FILE", help: "Write a Chrome trace of some steps to this file." },
   "profile-steps": { kind: "whole", min: 1, max: 1000, help: "Steps that are profiled; left out: 5." },
   "json": { kind: "switch", help: "Write JSON lines to standard output, text for people to standard error." },
@@ -82,7 +115,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const request = requestFrom(values);
   // What can be refused without a device is refused before one is opened.
-  if (request.preset && !request.resume) planRun(request, false);
+  if (request.preset && !request.resume && !request.initFrom) planRun(request, false);
 
   await ensureAdapter();
   const screen = new OutputScreen(values.json ? Deno.stderr : Deno.stdout);
@@ -130,7 +163,11 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     steps: values.steps,
     microBatch: values["micro-batch"],
     batchTokens: values["batch-tokens"],
+    initFrom: values["init-from"] === undefined ? undefined : userInit(values["init-from"]),
     learningRate: values.lr,
+    schedule: values.schedule,
+    warmup: values.warmup,
+    minLearningRate: values["min-lr"],
     seed: values.seed,
     dtype: values.dtype,
     mode: values.mode,
@@ -139,11 +176,30 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     resume: values.resume,
     tune: tuneChoice(values),
     evalEvery: values["eval-every"],
+    evalBatches: values["eval-batches"],
     saveEvery: values["save-every"],
+    keepLast: values["keep-last"],
+    keepEvery: values["keep-every"],
+    earlyStop: earlyStopFrom(values),
+    reference: values.reference === undefined ? undefined : userReference(values.reference),
     sampleEvery: values["sample-every"],
     profile: profileFrom(values),
     profileSteps: values["profile-steps"],
   };
+}
+
+/** Refuses a kind of weights that does not exist, and makes the path one of this machine. */
+function userInit(initFrom: string): string {
+  const path = initPath(initFrom);
+  return initFrom.slice(0, -path.length) + userPath(path);
+}
+
+function earlyStopFrom(values: FlagValues<typeof FLAGS>): number | undefined {
+  const patience = values["early-stop"];
+  if (patience !== undefined && values["eval-every"] === 0) {
+    throw new InputError(`--early-stop ${patience}`, "there are no validations", "leave out --eval-every 0");
+  }
+  return patience;
 }
 
 function profileFrom(values: FlagValues<typeof FLAGS>): string | undefined {

@@ -116,7 +116,7 @@ export class JobRun {
       if (this.#stopping) return { kind: "stopped" };
       const last = await this.#runTrainer({ ...request, resume, ...hasProfile && { profile: undefined } });
       if (last === undefined) return { kind: "stopped" };
-      if (last.kind === "end") return { kind: last.reason };
+      if (last.kind === "end") return { kind: last.reason === "stopped" ? "stopped" : "finished" };
       if (last.reason === "already-finished") return { kind: "finished" };
       if (this.#step > furthest) attempt = 0;
       furthest = Math.max(furthest, this.#step);

@@ -51,6 +51,8 @@ export function trainRequest(config: JobConfig, out: string): TrainRequest {
     ...rest,
     ...memory === undefined ? {} : { memoryBytes: parseMemory(memory) },
     out,
+    // A job's figures are in the server's own database.
+    record: false,
     profile: `${out}/${PROFILE_FILE}`,
     profileSteps: PROFILED_STEPS,
     profileIsOptional: true,

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { basename, join } from "@std/path";
-import { listCheckpoints, stepFolder } from "../../model/checkpoint.ts";
+import { join } from "@std/path";
+import { listCheckpoints, removeCheckpoint as removeFolder, stepOf } from "../../model/checkpoint.ts";
 import type { JobCheckpoint } from "../services.ts";
 
 /** Checkpoints of the run in a directory, newest first. */
@@ -36,20 +36,16 @@ export async function findCheckpointFile(
   return files?.some((file) => file.name === name) ? join(path!, name) : undefined;
 }
 
-/** Removes a checkpoint: at once out of sight, then from the disk. */
+/** Removes the checkpoint of a step, if there is one. */
 export async function removeCheckpoint(run: string, step: number): Promise<void> {
   const path = await folderOf(run, step);
-  if (path === undefined) return;
-  // The next save would clean up a folder of such a name, should this process die between the two.
-  const aside = join(run, `.tmp-${stepFolder(step)}-0`);
-  await Deno.rename(path, aside);
-  await Deno.remove(aside, { recursive: true });
+  if (path !== undefined) await removeFolder(path);
 }
 
 async function folderOf(run: string, step: number): Promise<string | undefined> {
   if (!await isPlainFolder(run)) return undefined;
   const paths = await listCheckpoints(run);
-  return paths.find((path) => basename(path).replace(/\.replaced$/, "") === stepFolder(step));
+  return paths.find((path) => stepOf(path) === step);
 }
 
 async function isPlainFolder(path: string): Promise<boolean> {
@@ -74,7 +70,7 @@ async function describe(path: string): Promise<JobCheckpoint | undefined> {
     }
     files.sort((a, b) => a.name < b.name ? -1 : 1);
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    const step = Number(/\d+/.exec(basename(path)));
+    const step = stepOf(path);
     return { step, savedAt: new Date(savedAt).toISOString(), bytes, files };
   } catch (problem) {
     if (problem instanceof Deno.errors.NotFound) return undefined;

@@ -6,7 +6,9 @@
  */
 import { z } from "@hono/zod-openapi";
 import { PRECISIONS } from "../../model/precision.ts";
-import { MODE_NAMES } from "../../model/run_options.ts";
+import { REFERENCE_NAMES } from "../../model/run/reference_curves.ts";
+import { MODE_NAMES, VALIDATION_BATCHES } from "../../model/run_options.ts";
+import { SCHEDULE_SHAPES } from "../../model/schedule.ts";
 import { TUNE_NAMES } from "../../model/tuning.ts";
 import { PRESET_NAMES } from "../../model/config.ts";
 import { TOKENIZERS } from "../../data/mod.ts";
@@ -51,6 +53,13 @@ export const jobConfigSchema = z.strictObject({
   microBatch: count("Sequences that pass through the model at once."),
   batchTokens: count("Tokens of an optimizer step, reached by accumulating micro batches."),
   learningRate: z.number().gt(0).max(1).openapi({ description: "Peak learning rate." }),
+  schedule: z.enum(SCHEDULE_SHAPES).openapi({
+    description: "How the learning rate falls after its warm-up; left out: cosine.",
+  }),
+  warmup: z.int().min(0).max(MANY).openapi({ description: "Steps of warm-up; left out: 3.75% of the run." }),
+  minLearningRate: z.number().min(0).max(1).openapi({
+    description: "Learning rate at the end; left out: a tenth of the peak.",
+  }),
   seed: z.int().min(0).max(2 ** 32 - 1).openapi({ description: "Seed of weights, batches and samples." }),
   dtype: z.enum(PRECISIONS).openapi({ description: "What matrix products read and write." }),
   mode: z.enum(MODE_NAMES).openapi({ description: "Fused kernels, or one kernel for each operation." }),
@@ -59,7 +68,16 @@ export const jobConfigSchema = z.strictObject({
     example: "4GB",
   }),
   evalEvery: interval("validations"),
+  evalBatches: z.int().min(1).max(VALIDATION_BATCHES.most).openapi({
+    description: `Micro batches of a validation; left out: ${VALIDATION_BATCHES.usual}.`,
+  }),
+  earlyStop: count("Validations without a new best loss after which the job is finished."),
+  reference: z.enum(["auto", "none", ...REFERENCE_NAMES]).openapi({
+    description: "Published loss curve to compare with; left out: auto.",
+  }),
   saveEvery: interval("checkpoints; the end is always saved"),
+  keepLast: count("Checkpoints that stay, the newest ones; left out: all."),
+  keepEvery: count("Checkpoints at multiples of this stay for good."),
   sampleEvery: interval("text samples"),
   tune: z.enum(TUNE_NAMES).openapi({
     description: "Whether kernels are measured first; auto: when it pays.",

@@ -36,18 +36,24 @@ export function entryOf(event: ReportedEvent, time: string): Entry {
       return { time, kind, data: { ...metrics }, metrics, patch };
     }
     case "validation": {
-      const { step } = event;
+      const { step, tokens, reference } = event;
       const loss = finite(event.loss);
       return {
         time,
         kind,
-        data: { step, loss },
+        data: { step, loss, tokens, ...reference === undefined ? {} : { reference } },
         validation: { step, loss },
         patch: { validationLoss: loss },
       };
     }
-    case "checkpoint":
-      return { time, kind, data: { step: event.step } };
+    case "checkpoint": {
+      const { step, removed } = event;
+      return { time, kind, data: { step, ...removed.length > 0 && { removed: [...removed] } } };
+    }
+    case "snapshot": {
+      const { kind: _, ...data } = event;
+      return { time, kind, data: { ...data, path: basename(data.path) } };
+    }
     case "profile": {
       const summary = { ...event.summary, path: basename(event.summary.path) };
       return { time, kind, data: { summary } };

@@ -12,8 +12,12 @@ function lossesOf(stdout: string): Map<number, number> {
   return new Map(steps.map(({ step, loss }) => [step as number, loss as number]));
 }
 
-async function foldersIn(path: string): Promise<string[]> {
+async function entriesIn(path: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+}
+
+async function checkpointsIn(run: string): Promise<string[]> {
+  return (await entriesIn(run)).filter((name) => name.startsWith("step-"));
 }
 
 const BAD: [name: string, command: string, args: string[], message: RegExp][] = [
@@ -42,7 +46,7 @@ const BAD: [name: string, command: string, args: string[], message: RegExp][] = 
     "unknown data",
     "train",
     ["--preset", "nano", "--data", "moby"],
-    /moby.*moby-dick, shakespeare or text:FILE/,
+    /moby.*moby-dick, shakespeare, text:FILE .*or shards:DIR/,
   ],
   [
     "a file that is not there",
@@ -85,7 +89,7 @@ for (const [name, command, args, message] of BAD) {
       assertMatch(stderr, message);
       assertEquals(stderr.trim().split("\n").length, 1, stderr);
       assertEquals(code, 2);
-      assertEquals(await foldersIn(folder), []);
+      assertEquals(await entriesIn(folder), []);
     });
   });
 }
@@ -109,7 +113,7 @@ Deno.test("train refuses text that is empty, binary or too short before it write
       assertEquals(stderr.trim().split("\n").length, 1, stderr);
       assertEquals(code, 2);
     }
-    assertEquals(await foldersIn(folder), ["binary", "empty", "latin1", "short"]);
+    assertEquals(await entriesIn(folder), ["binary", "empty", "latin1", "short"]);
   });
 });
 
@@ -137,17 +141,17 @@ Deno.test("train --json writes nothing but its JSON lines to standard output", a
     const lines = jsonLines(stdout);
     const keys = (line: Record<string, unknown>) => Object.keys(line).join();
     assertEquals(lines.map(keys).sort(), [
-      "step,loss,lr,gradNorm,tokensPerSecond,ms",
-      "step,loss,lr,gradNorm,tokensPerSecond,ms",
-      "step,loss,lr,gradNorm,tokensPerSecond,ms",
-      "step,loss,lr,gradNorm,tokensPerSecond,ms",
-      "step,sample",
-      "step,valLoss",
-      "step,valLoss",
+      "event,step,loss,lr,gradNorm,tokensPerSecond,ms",
+      "event,step,loss,lr,gradNorm,tokensPerSecond,ms",
+      "event,step,loss,lr,gradNorm,tokensPerSecond,ms",
+      "event,step,loss,lr,gradNorm,tokensPerSecond,ms",
+      "event,step,sample",
+      "event,step,valLoss,tokens",
+      "event,step,valLoss,tokens",
     ]);
     assertEquals([...lossesOf(stdout).keys()], [1, 2, 3, 4]);
     assertMatch(stderr, /preset nano; for the other: deno task train --preset gpt2/);
-    assertEquals(await foldersIn(`${folder}/run`), ["step-000004"]);
+    assertEquals(await checkpointsIn(`${folder}/run`), ["step-000004"]);
   });
 });
 
@@ -201,7 +205,7 @@ Deno.test("a kill during any part of a save leaves only whole checkpoints", asyn
       await reader.rest();
       await child.status;
       await errors;
-      for (const name of (await foldersIn(out)).filter((name) => name.startsWith("step-"))) {
+      for (const name of await checkpointsIn(out)) {
         const { code, stderr } = await run("generate", [
           `--checkpoint=${out}/${name}`,
           "--prompt=a",
@@ -210,7 +214,7 @@ Deno.test("a kill during any part of a save leaves only whole checkpoints", asyn
         assertEquals(code, 0, `${name} after a kill ${wait} ms after a save: ${stderr}`);
       }
       // Only the newest is needed for the next round.
-      const steps = (await foldersIn(out)).filter((name) => name.startsWith("step-"));
+      const steps = await checkpointsIn(out);
       for (const name of steps.slice(0, -1)) await Deno.remove(`${out}/${name}`, { recursive: true });
     }
   });
@@ -252,7 +256,7 @@ Deno.test("a directory that holds a run is refused without --resume, and with fl
     const other = await run("train", ["--resume", "--seed=5", "--steps=4", out]);
     assertEquals(other.code, 2);
     assertMatch(other.stderr, /--seed 5: this run was begun with 1337; leave out --seed/);
-    assertEquals(await foldersIn(`${folder}/run`), ["step-000002"]);
+    assertEquals(await checkpointsIn(`${folder}/run`), ["step-000002"]);
   });
 });
 

@@ -48,6 +48,7 @@ export class LearningTrainer implements TrainerHandle {
       trainTokens: 1_100_000,
       validationTokens: 60_000,
       resumedFrom: this.#step,
+      disk: { checkpointBytes: 10_100_000, checkpoints: 4, totalBytes: 40_400_000 },
     });
     this.#emit({ kind: "compiled", ms: 412, kernels: 61, dispatches: 118, peakBytes: 47_500_000 });
     this.#timer = setInterval(() => this.#advance(), STEP_MS);
@@ -85,7 +86,9 @@ export class LearningTrainer implements TrainerHandle {
       tokensPerSecond: 14_200 + 900 * Math.sin(step / 9),
       ms: STEP_MS,
     });
-    if (evalEvery > 0 && step % evalEvery === 0) this.#emit({ kind: "validation", step, loss: loss + 0.15 });
+    if (evalEvery > 0 && step % evalEvery === 0) {
+      this.#emit({ kind: "validation", step, loss: loss + 0.15, tokens: 1024 * step });
+    }
     if (sampleEvery > 0 && step % sampleEvery === 0) {
       this.#emit({ kind: "sample", step, text: `Call me Ishmael. Some years ago\n${TEXT}` });
     }
@@ -102,7 +105,7 @@ export class LearningTrainer implements TrainerHandle {
     Deno.mkdirSync(path, { recursive: true });
     Deno.writeTextFileSync(join(path, "model.safetensors"), `weights of step ${this.#step}`);
     Deno.writeTextFileSync(join(path, "trainer.json"), "{}");
-    this.#emit({ kind: "checkpoint", step: this.#step, path });
+    this.#emit({ kind: "checkpoint", step: this.#step, path, removed: [] });
   }
 
   #newestCheckpoint(): number {

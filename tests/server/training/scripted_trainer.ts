@@ -69,7 +69,7 @@ export class ScriptedTrainer implements TrainerHandle {
 
   /** Validates. */
   validate(): void {
-    this.#emit({ kind: "validation", step: this.step, loss: 11 / this.step });
+    this.#emit({ kind: "validation", step: this.step, loss: 11 / this.step, tokens: 16 * this.step });
   }
 
   /** Writes a folder that looks like a checkpoint. */
@@ -78,7 +78,7 @@ export class ScriptedTrainer implements TrainerHandle {
     Deno.mkdirSync(path, { recursive: true });
     Deno.writeTextFileSync(join(path, "model.safetensors"), `weights of step ${this.step}`);
     Deno.writeTextFileSync(join(path, "trainer.json"), "{}");
-    this.#emit({ kind: "checkpoint", step: this.step, path });
+    this.#emit({ kind: "checkpoint", step: this.step, path, removed: [] });
   }
 
   /** Saves and ends, as at the last step. */
@@ -105,6 +105,7 @@ export class ScriptedTrainer implements TrainerHandle {
       trainTokens: 900,
       validationTokens: 100,
       resumedFrom: this.step,
+      disk: { checkpointBytes: 100, checkpoints: 4, totalBytes: 400 },
     });
     this.#opened.resolve();
   }
