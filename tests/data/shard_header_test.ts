@@ -4,6 +4,7 @@ import { DataError } from "../../data/errors.ts";
 import { LLMC_MAGIC, type ShardFormat } from "../../data/shards/format.ts";
 import { HEAD_BYTES, parseShardHeader } from "../../data/shards/read_header.ts";
 import { ShardFile } from "../../data/shards/shard_file.ts";
+import { Prng } from "../support/prng.ts";
 import { countingTokens, shardBytes, ShardFolder } from "./shard_files.ts";
 
 const NAMES: Record<ShardFormat, string> = {
@@ -170,4 +171,24 @@ Deno.test("a file that becomes shorter or vanishes while a run reads it is named
   file.close();
   Deno.removeSync(path);
   assertThrows(() => new ShardFile(path, header, 50_257), DataError, "does not exist");
+});
+
+Deno.test("headers with any bytes changed are read or refused in one line, and never read past the file", () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const random = new Prng(seed);
+  for (const format of ["npy", "bin", "raw"] as const) {
+    const good = shardBytes(format, countingTokens(100));
+    for (let round = 0; round < 2000; round++) {
+      const bytes = good.slice(0, random.chance(0.125) ? random.integer(0, good.length) : good.length);
+      for (let i = random.integer(0, 4); i > 0 && bytes.length > 0; i--) {
+        bytes[random.integer(0, Math.min(bytes.length, 160) - 1)] = random.integer(0, 255);
+      }
+      try {
+        const { count, offset } = parse(NAMES[format], bytes);
+        assertEquals(offset + 2 * count, bytes.length, `seed ${seed}`);
+      } catch (problem) {
+        assert(problem instanceof DataError, `seed ${seed}: ${problem}`);
+      }
+    }
+  }
 });
