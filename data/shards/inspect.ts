@@ -86,7 +86,7 @@ export async function inspectShards(folder: string, options: InspectOptions = {}
   const { deep = false, vocabulary = 50_257, onProgress, signal } = options;
   const entries = await listShards(folder);
   const sums = await readShardSums(folder);
-  const read = await Promise.all(entries.map((entry) => attempt(entry, () => readShard(entry))));
+  const read = await Array.fromAsync(entries, (entry) => attempt(entry, () => readShard(entry)));
   const totalBytes = read.reduce((sum, shard) => sum + (shard instanceof DataError ? 0 : shard.bytes), 0);
   let bytes = 0;
   const files: ShardFinding[] = [];
