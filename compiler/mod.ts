@@ -44,6 +44,7 @@ export type {
   ProgramTensor,
   Recomputation,
 } from "./program.ts";
+export { type ProbedGraph, probeFinite } from "./probe.ts";
 export { evaluate, type HostValues } from "./reference.ts";
 export { type AppliedRule, simplify, type SimplifyOptions } from "./simplify.ts";
 export { concat, constant, iota, type Operand, type ReduceOptions, Tensor, where } from "./tensor.ts";

@@ -82,11 +82,15 @@ export interface PlanEvent {
   readonly kind: "plan";
   /** Directory of the run. */
   readonly out: string;
+  /** Every number of the run. */
   readonly plan: RunPlan;
+  /** What it runs on; `software`: the processor. */
   readonly adapter: { readonly name: string; readonly software: boolean };
   /** Parameters of the model. */
   readonly parameters: number;
+  /** Tokens to train on. */
   readonly trainTokens: number;
+  /** Tokens to validate on. */
   readonly validationTokens: number;
   /** Steps that are done already, when a run goes on. */
   readonly resumedFrom: number;
@@ -100,6 +104,7 @@ export interface PlanEvent {
 export interface ValidationEvent {
   /** Tells the events apart. */
   readonly kind: "validation";
+  /** Steps that were done. */
   readonly step: number;
   /** Mean cross-entropy of some validation batches, in nats. */
   readonly loss: number;
@@ -113,7 +118,9 @@ export interface ValidationEvent {
 export interface EvaluationEvent {
   /** Tells the events apart. */
   readonly kind: "evaluation";
+  /** Steps that were done. */
   readonly step: number;
+  /** The benchmark. */
   readonly name: "hellaswag";
   /** Examples whose right ending has the least summed loss. */
   readonly correct: number;
@@ -131,11 +138,15 @@ export interface EvaluationEvent {
 export interface AlarmEvent {
   /** Tells the events apart. */
   readonly kind: "alarm";
+  /** Steps that were done. */
   readonly step: number;
   /** One line for people. */
   readonly text: string;
+  /** Tokens that the run has trained on. */
   readonly tokens: number;
+  /** Validation loss, in nats. */
   readonly loss: number;
+  /** What the reference curve had after as many tokens. */
   readonly reference: number;
 }
 

@@ -11,11 +11,16 @@
  * | `sampler.ts` | the next token, drawn on the device |
  * | `programs.ts` | all of that as programs for the compiler |
  * | `trainer.ts`, `train_worker.ts`, `trainer_client.ts`, `messages.ts` | a run in a Worker, watched from outside |
+ * | `run/` | what a run does besides steps: validations, checkpoints, records, alarms |
+ * | `weights.ts`, `init_from.ts` | trained weights, wherever they lie, and runs that begin with them |
  * | `tuning.ts` | which schedules a run's kernels get |
  * | `generation.ts` | what a request for text asks for, and what comes back |
  * | `generator.ts` | text from a model |
  * | `checkpoint.ts`, `safetensors.ts`, `durable_files.ts` | runs on disk |
- * | `commands/` | `deno task train`, `generate` and `inspect` |
+ * | `huggingface/` | weights as `transformers` keeps them |
+ * | `evaluation/` | HellaSwag and the loss on a text |
+ * | `watch/` | attention and predictions of a run's states, as a page |
+ * | `commands/` | what `deno task` runs, a file for each |
  *
  * @module
  */
@@ -41,12 +46,17 @@ export {
 } from "./generation.ts";
 export { logitsAt, loss, type Parameters } from "./gpt2.ts";
 export type {
+  AlarmEvent,
+  EndReason,
+  EvaluationEvent,
   FailureReason,
+  PlanEvent,
   ReplyEvent,
   StepEvent,
   TrainerAsk,
   TrainerCommand,
   TrainerEvent,
+  ValidationEvent,
 } from "./messages.ts";
 export {
   type Arena,
@@ -77,6 +87,15 @@ export {
   tokensPerStep,
   type TrainRequest,
 } from "./run_options.ts";
-export { learningRate, type Schedule, scheduleFor } from "./schedule.ts";
+export type { DiskPlan } from "./run/disk_plan.ts";
+export {
+  learningRate,
+  type Schedule,
+  SCHEDULE_SHAPES,
+  type ScheduleChoice,
+  scheduleFor,
+  type ScheduleShape,
+} from "./schedule.ts";
 export { type FinalEvent, TrainerClient } from "./trainer_client.ts";
 export { TUNE_NAMES, type TuneChoice } from "./tuning.ts";
+export { openWeights, type Weights, type WeightsOptions } from "./weights.ts";

@@ -274,6 +274,29 @@ export function traceSample(
   );
 }
 
+/**
+ * The gradients of a batch alone: what a step computes before it changes anything. Outputs: `loss`, and `grads` of the loss times
+ * its scale.
+ */
+export function traceGradients(
+  config: ModelConfig,
+  shape: BatchShape,
+  layout: ParameterLayout = layoutParameters(config),
+  precision: Precision = "f32",
+): Graph {
+  return trace(
+    (inputs) => {
+      const { value, grads } = lossAndGradients(config, layout, precision, inputs);
+      return { loss: value, ...arenaOutputs(layout, "grads", grads) };
+    },
+    {
+      ...arenas(layout, "params"),
+      ...isScaled(precision) ? { lossScale: NUMBER } : {},
+      ...batchInputs(shape),
+    } as Record<string, InputSpec>,
+  );
+}
+
 /** Loss of a batch, and the gradients of the loss times its scale, packed as the parameters are. */
 function lossAndGradients(
   config: ModelConfig,
@@ -298,9 +321,9 @@ function applyGradients(
 ): Record<string, Tensor> {
   return phase("optimizer", () => {
     const { lossScale, goodSteps } = inputs;
-    const isSkipping = isScaled(precision);
-    const { clipped, norm } = clipByGlobalNorm(grads, isSkipping ? lossScale : undefined);
-    const finite = isSkipping ? norm.isFinite() : undefined;
+    const { clipped, norm } = clipByGlobalNorm(grads, isScaled(precision) ? lossScale : undefined);
+    // Whatever becomes of a run with such gradients, its weights are still there to be looked at.
+    const finite = norm.isFinite();
     const state: OptimizerState = {
       params: arenaInputs(layout, "params", inputs),
       m: arenaInputs(layout, "m", inputs),
@@ -313,7 +336,7 @@ function applyGradients(
     };
     const next = adamw(layout, state, clipped, scalars, finite);
     const outputs = OPTIMIZER_KINDS.map((kind) => arenaOutputs(layout, kind, next[kind]));
-    const scaling = finite ? nextScaling({ lossScale, goodSteps }, finite) : {};
+    const scaling = isScaled(precision) ? nextScaling({ lossScale, goodSteps }, finite) : {};
     return Object.assign({ gradNorm: norm }, ...outputs, scaling);
   });
 }

@@ -13,6 +13,7 @@ export type ScheduleShape = (typeof SCHEDULE_SHAPES)[number];
 
 /** What a user chose; the rest follows from the length of the run. */
 export interface ScheduleChoice {
+  /** How the learning rate falls. */
   readonly shape?: ScheduleShape;
   /** Steps of warm-up. */
   readonly warmup?: number;
@@ -30,6 +31,7 @@ export interface Schedule {
   readonly warmup: number;
   /** Steps of the run. */
   readonly steps: number;
+  /** How it falls. */
   readonly shape: ScheduleShape;
 }
 

@@ -9,7 +9,8 @@ import { GpuTurns, type HostSpan, Readback, TURN_PARTIES } from "../runtime/mod.
 import { explainFailure } from "./errors.ts";
 import type { EndReason, TrainerAsk, TrainerEvent } from "./messages.ts";
 import { runPipeline, type Submissions } from "./pipeline.ts";
-import { checkFinite } from "./run/finite.ts";
+import { badTensorText, findBadTensor } from "./run/diagnose.ts";
+import { checkFinite, DivergedError } from "./run/finite.ts";
 import { type OpenRun, openRun } from "./run/open.ts";
 import { doDue, nextDue } from "./run/periodic.ts";
 import { tokensPerStep, type TrainRequest } from "./run_options.ts";
@@ -82,10 +83,25 @@ export class Trainer {
     const { checkpoints } = this.#run ?? {};
     await checkpoints?.settled().catch(() => {}); // one that is being written may be the one to go on from
     const { message, ...facts } = explainFailure(problem);
+    const cause = problem instanceof DivergedError ? await this.#cause(problem) : "";
     const remains = checkpoints?.path
       ? `; the checkpoint ${checkpoints.path} is good: go on with --resume`
       : "";
-    return { kind: "failure", message: message + remains, ...facts };
+    return { kind: "failure", message: message + cause + remains, ...facts };
+  }
+
+  /** What made a step's figures no numbers, as the rest of a sentence. */
+  async #cause({ figures: { step } }: DivergedError): Promise<string> {
+    const { session, data, plan: { accumulation } } = this.#run!;
+    const batches = Array.from({ length: accumulation }, (_, i) => data.batchAt(step * accumulation + i));
+    try {
+      const found = await findBadTensor(session, batches);
+      return `; ${
+        found ? badTensorText(found) : "it does not happen again with that step's batch"
+      }; a lower --lr helps`;
+    } catch (problem) {
+      return `; what came first could not be found out (${explainFailure(problem).message})`;
+    }
   }
 
   async #train(run: OpenRun, turns?: GpuTurns): Promise<TrainerEvent> {

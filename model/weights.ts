@@ -24,6 +24,7 @@ export interface Weights {
   readonly name: string;
   /** Steps of training that are in them, where that is known. */
   readonly step?: number;
+  /** The model's sizes. */
   readonly config: ModelConfig;
   /** Contents of `tokenizer.json`. */
   readonly tokenizer: string;

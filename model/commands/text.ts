@@ -29,3 +29,16 @@ export function clock(ms: number): string {
 export function printable(text: string): string {
   return text.replace(/\r\n?/g, "\n").replace(/[^\P{Cc}\n]/gu, "·");
 }
+
+/** Rows below headings, in columns as wide as they need to be; cells that are numbers stand to the right. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const used = headings.map((_, column) => column).filter((column) => rows.some((row) => row[column] !== ""));
+  const width = (column: number) =>
+    Math.max(headings[column].length, ...rows.map((row) => row[column].length));
+  const isNumeric = (column: number) => rows.every((row) => /^[\d.,/]*$/.test(row[column]));
+  const line = (cells: readonly string[]) =>
+    used.map((column) =>
+      isNumeric(column) ? cells[column].padStart(width(column)) : cells[column].padEnd(width(column))
+    ).join("  ").trimEnd();
+  return [line(headings), ...rows.map(line)].join("\n");
+}

@@ -5,6 +5,7 @@
  * @module
  */
 import type { PlanEvent, TrainerEvent } from "../messages.ts";
+import { readMetrics } from "./metrics.ts";
 import { writeRunFile } from "./run_file.ts";
 import { MetricsFile, type Sink, TensorBoardFile } from "./sinks.ts";
 import { RunStore } from "./store.ts";
@@ -44,7 +45,8 @@ export class Recorder {
     await attempt("run.json", () => writeRunFile(event));
     await attempt("metrics.jsonl", () => new MetricsFile(out, resumedFrom));
     await attempt("the event file", () => new TensorBoardFile(out, resumedFrom));
-    await attempt("the list of runs", () => new RunStore(event));
+    const earlier = await readMetrics(out).catch(() => []);
+    await attempt("the list of runs", () => new RunStore(event, earlier));
     return recorder;
   }
 

@@ -9,6 +9,7 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { InputError } from "../errors.ts";
 import type { PlanEvent, TrainerEvent } from "../messages.ts";
 import { tokensPerStep } from "../run_options.ts";
+import type { MetricsLine } from "./metrics.ts";
 import type { Sink } from "./sinks.ts";
 
 /** Name of the database in the folder that holds the runs. */
@@ -16,8 +17,8 @@ export const STORE_FILE = "runs.sqlite";
 
 /** What became of a run, as far as it was written down. */
 export const RUN_STATES = ["running", "finished", "stopped", "early-stop", "failed"] as const;
-/** One of {@link RUN_STATES}. */
-export type RunState = (typeof RUN_STATES)[number];
+/** One of {@link RUN_STATES}, or what a run is that was never listed. */
+export type RunState = (typeof RUN_STATES)[number] | "unlisted" | "damaged";
 
 /** "SinR": marks the file as ours, so that another program's database is not written to. */
 const APPLICATION_ID = 0x53696e52;
@@ -55,7 +56,7 @@ export type RunRow = Readonly<Record<string, SQLOutputValue>> & {
   readonly name: string;
   readonly state: RunState;
   readonly step: number;
-  readonly steps: number;
+  readonly steps: number | null;
 };
 
 /** Path of the database that a run's folder is listed in. */
@@ -105,6 +106,25 @@ export function listRuns(directory: string): RunRow[] {
   }
 }
 
+/** Columns that follow from a run's figures. */
+function figuresOf(lines: readonly MetricsLine[]): Record<string, number | null> {
+  const last = (name: string) => {
+    const value = lines.findLast((line) => typeof line[name] === "number")?.[name];
+    return typeof value === "number" ? value : null;
+  };
+  const validations = lines.flatMap(({ step, valLoss }) =>
+    typeof valLoss === "number" ? [{ step, valLoss }] : []
+  );
+  const [best] = validations.toSorted((a, b) => a.valLoss - b.valLoss);
+  return {
+    loss: last("loss"),
+    validation_loss: last("valLoss"),
+    best_loss: best?.valLoss ?? null,
+    best_step: best?.step ?? null,
+    hellaswag: last("accNorm"),
+  };
+}
+
 /** Between two updates of a row because of steps, in milliseconds. */
 const UPDATE_MS = 1000;
 
@@ -116,8 +136,12 @@ export class RunStore implements Sink {
   #updated = -Infinity;
   #lastStep: Readonly<Record<string, number>> | undefined;
 
-  /** Writes the run's row, or brings it up to date when the run goes on. */
-  constructor(event: PlanEvent) {
+  /**
+   * Writes the run's row, or brings it up to date when the run goes on.
+   *
+   * @param earlier The figures of the steps that are done.
+   */
+  constructor(event: PlanEvent, earlier: readonly MetricsLine[]) {
     const { out, plan, adapter, parameters, resumedFrom } = event;
     this.#run = basename(out);
     this.#database = openStore(storePath(out));
@@ -138,6 +162,7 @@ export class RunStore implements Sink {
       steps: plan.steps,
       tokens_per_step: tokensPerStep(plan),
       step: resumedFrom,
+      ...figuresOf(earlier),
       alarm: null,
       message: null,
     };

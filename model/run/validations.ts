@@ -25,6 +25,7 @@ export interface Judges {
 export class Validations implements PeriodicTask {
   readonly isDueAtEnd = true;
   readonly #early?: EarlyStop;
+  #isStale = false;
   readonly #watch?: ReferenceWatch;
 
   constructor(private readonly run: RunContext, private readonly judges: Judges) {
@@ -64,7 +65,9 @@ export class Validations implements PeriodicTask {
     emit({ kind: "validation", step, loss, tokens, ...reference !== undefined && { reference } });
     const behind = this.#watch?.check(tokens, loss);
     if (behind) emit({ kind: "alarm", step, text: alarmText(behind, this.judges.reference!), ...behind });
-    if (this.#early?.check(step, loss)) {
+    // Validations that were under way behind this one say nothing new.
+    if (this.#early?.check(step, loss) && !this.#isStale) {
+      this.#isStale = true;
       emit({ kind: "notice", text: this.#early.text });
       this.judges.onStale();
     }

@@ -7,7 +7,7 @@ import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { paddedVocabulary, PRESETS, resolveConfig } from "../../model/config.ts";
 import { InputError } from "../../model/errors.ts";
 import { planRun, tokensPerStep } from "../../model/run_options.ts";
-import { learningRate, scheduleFor } from "../../model/schedule.ts";
+import { checkSchedule, learningRate, type ScheduleChoice, scheduleFor } from "../../model/schedule.ts";
 
 Deno.test("vocabularies are padded to a multiple of 64 and no further", () => {
   assertEquals(paddedVocabulary(PRESETS.gpt2), 50_304);
@@ -62,4 +62,17 @@ Deno.test("the learning rate warms up to its peak and falls along a cosine to a 
 
 Deno.test("a run of one step has a learning rate", () => {
   assertEquals(learningRate(scheduleFor(1e-3, 1), 0), 1e-3);
+});
+
+Deno.test("a chosen schedule warms up as long as it was told and goes its way to its floor", () => {
+  const rates = (choice: ScheduleChoice) => {
+    const schedule = scheduleFor(1, 6, choice);
+    return Array.from({ length: 7 }, (_, step) => Number(learningRate(schedule, step).toFixed(3)));
+  };
+  assertEquals(rates({ shape: "linear", warmup: 2, floor: 0 }), [0.5, 1, 1, 0.75, 0.5, 0.25, 0]);
+  assertEquals(rates({ shape: "constant", warmup: 0 }), [1, 1, 1, 1, 1, 1, 1]);
+  assertEquals(rates({ warmup: 0, floor: 0.5 }), [1, 0.967, 0.875, 0.75, 0.625, 0.533, 0.5]);
+  assertThrows(() => checkSchedule(1, 6, { warmup: 7 }), InputError, "--warmup 7");
+  assertThrows(() => checkSchedule(1, 6, { floor: 2 }), InputError, "--min-lr 2");
+  assertThrows(() => checkSchedule(1, 6, { shape: "constant", floor: 0.1 }), InputError, "does not fall");
 });
