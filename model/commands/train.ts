@@ -89,6 +89,17 @@ const FLAGS = {
   "keep-last": size("Checkpoints that stay, the newest ones; left out: all."),
   "keep-every": size("Checkpoints at multiples of this stay for good, whatever --keep-last says."),
   "sample-every": every("text samples"),
+  "snapshot-every": every("light snapshots for deno task watch-learning"),
+  "snapshot-prompt": {
+    kind: "text",
+    metavar: "TEXT",
+    help: "What they look at; left out: a sentence that repeats itself.",
+  },
+  "snapshot-tensors": {
+    kind: "list",
+    metavar: "NAME",
+    help: "Parameters that they hold as well, * for anything; may be given several times.",
+  },
   "early-stop": size("End after so many validations without a new best loss."),
   "reference": {
     kind: "text",
@@ -180,6 +191,9 @@ function requestFrom(values: FlagValues<typeof FLAGS>): TrainRequest {
     saveEvery: values["save-every"],
     keepLast: values["keep-last"],
     keepEvery: values["keep-every"],
+    snapshotEvery: values["snapshot-every"],
+    snapshotPrompt: values["snapshot-prompt"],
+    snapshotTensors: values["snapshot-tensors"],
     earlyStop: earlyStopFrom(values),
     reference: values.reference === undefined ? undefined : userReference(values.reference),
     sampleEvery: values["sample-every"],

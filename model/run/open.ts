@@ -20,6 +20,7 @@ import { planRun, type RunPlan, type TrainRequest } from "../run_options.ts";
 import { RunProfile } from "../run_profile.ts";
 import { TrainingSession } from "../session.ts";
 import { Tuning } from "../tuning.ts";
+import { RunSnapshots, snapshotPlanOf } from "../watch/run_snapshots.ts";
 import type { Weights } from "../weights.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { RunContext } from "./context.ts";
@@ -79,7 +80,8 @@ export async function openRun(request: TrainRequest, options: OpenOptions): Prom
   if (weights) await requireSameTokens(weights, plan.tokenizer);
   const reference = await openReference(plan);
   const { out } = request;
-  const disk = planDisk(plan, out, start);
+  const snapshotPlan = snapshotPlanOf(plan, tokenizer);
+  const disk = planDisk(plan, out, start, snapshotPlan?.bytes);
   requireDisk(disk, out);
   const { microBatch: batch, model: { context }, seed } = plan;
   const data = await openData(plan.data, tokenizer, { batch, context, seed });
@@ -130,6 +132,7 @@ export async function openRun(request: TrainRequest, options: OpenOptions): Prom
   resources.defer(() => checkpoints.close());
   const validations = new Validations(run, { reference, onStale });
   const tasks: PeriodicTask[] = [validations, samples, checkpoints];
+  if (snapshotPlan) tasks.push(await RunSnapshots.open(run, snapshotPlan, await samples.load()));
 
   if (request.record ?? true) {
     const earlier = start > 0 ? await readMetrics(out) : [];
