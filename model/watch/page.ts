@@ -13,14 +13,14 @@ const PREFIX = "watch/";
 /** The page's HTML. */
 export function renderPage(data: PageData): string {
   const parts: Readonly<Record<string, string>> = {
-    title: escapeText(`Watch it learn · ${data.name}`),
-    style: readText("style.css"),
-    modules: JSON.stringify({ imports: modules() }),
-    main: `import "${PREFIX}main.js";`,
+    title: `<title>${escapeText(`Watch it learn · ${data.name}`)}</title>`,
+    style: `<style>\n${readText("style.css")}</style>`,
+    modules: `<script type="importmap">${JSON.stringify({ imports: modules() })}</script>`,
     // A text of the model must not end the script that holds it.
-    data: JSON.stringify(data).replaceAll("<", "\\u003c"),
+    data: `<script type="application/json" id="data">${JSON.stringify(data).replaceAll("<", "\\u003c")}</script>`,
+    main: `<script type="module">import "${PREFIX}main.js";</script>`,
   };
-  return readText("page.html").replace(/%(\w+)%/g, (whole, name: string) => parts[name] ?? whole);
+  return readText("page.html").replace(/<!-- (\w+) -->/g, (_, name: string) => parts[name]);
 }
 
 /** Every module by the name that the others know it by. */
