@@ -2,7 +2,7 @@
  * The file of a light snapshot: eight bytes that name the format and its version, the header's length (u32, little endian), the
  * header (JSON), and the sections one after the other, deflated (RFC 1951). What the sections are and how long they must be
  * follows from the header's sizes, so the file says nothing twice. Reading trusts nothing: every size is checked before anything
- * is allocated for it, and the header holds the SHA-256 of the rest.
+ * is allocated for it, and the header holds the SHA-256 of everything else.
  *
  * | section | type |
  * |---|---|
@@ -131,11 +131,8 @@ export async function encodeSnapshot(snapshot: Snapshot): Promise<Uint8Array<Arr
     at += stored.byteLength;
   }
   const packed = await deflate(body);
-  const header = new TextEncoder().encode(JSON.stringify({
-    ...head,
-    sample: observation.sample.length,
-    sha256: createHash("sha256").update(packed).digest("hex"),
-  }));
+  const said = { ...head, sample: observation.sample.length };
+  const header = new TextEncoder().encode(JSON.stringify({ ...said, sha256: hashOf(said, packed) }));
   const file = new Uint8Array(HEADER_AT + header.length + packed.length);
   file.set(MAGIC);
   new DataView(file.buffer).setUint32(MAGIC.length, header.length, true);
@@ -160,11 +157,11 @@ export async function decodeSnapshot(path: string, file: Uint8Array<ArrayBuffer>
   const bodyAt = HEADER_AT + headerBytes;
   if (headerBytes > MOST_HEADER_BYTES) throw wrong(`a header of ${headerBytes} bytes`);
   if (bodyAt > file.length) throw wrong("truncated in its header");
-  const { head, sample, sha256 } = parseHeader(wrong, file.subarray(HEADER_AT, bodyAt));
+  const header = parseJson(wrong, file.subarray(HEADER_AT, bodyAt));
   const packed = file.slice(bodyAt);
-  if (createHash("sha256").update(packed).digest("hex") !== sha256) {
-    throw wrong("truncated, or changed after it was written");
-  }
+  const { head, sample } = parseHeader(wrong, header);
+  const { sha256, ...said } = header;
+  if (hashOf(said, packed) !== sha256) throw wrong("truncated, or changed after it was written");
   const sizes = { ...head, prompt: head.prompt.length, sample };
   const bytes = sectionBytes(sizes);
   // A header of a few bytes must not make this allocate gigabytes.
@@ -193,21 +190,25 @@ function cutSections(body: Uint8Array<ArrayBuffer>, sizes: SectionSizes): Observ
   return Object.fromEntries(values) as unknown as Observation;
 }
 
-function parseHeader(wrong: (problem: string) => SnapshotError, bytes: Uint8Array): {
-  readonly head: SnapshotHead;
-  readonly sample: number;
-  readonly sha256: unknown;
-} {
-  let header: unknown;
+/** Of everything in a file but the hash itself. */
+function hashOf(said: object, packed: Uint8Array): string {
+  return createHash("sha256").update(JSON.stringify(said)).update(packed).digest("hex");
+}
+
+type Wrong = (problem: string) => SnapshotError;
+
+function parseJson(wrong: Wrong, bytes: Uint8Array): Record<string, unknown> {
   try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return Object(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch {
     throw wrong("its header is no JSON");
   }
-  const { step, model, tokenizer, prompt, tensors, sample, sha256 } = Object(header) as Record<
-    string,
-    unknown
-  >;
+}
+
+function parseHeader(
+  wrong: Wrong,
+  { step, model, tokenizer, prompt, tensors, sample }: Readonly<Record<string, unknown>>,
+): { readonly head: SnapshotHead; readonly sample: number } {
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && value as number >= 0;
   if (!isCount(step)) throw wrong("its header has no step");
   const config = parseModel(wrong, model);
@@ -223,14 +224,13 @@ function parseHeader(wrong: (problem: string) => SnapshotError, bytes: Uint8Arra
   return {
     head: { step, model: config, tokenizer: tokenizer as TokenizerName, prompt, tensors },
     sample,
-    sha256,
   };
 }
 
 /** Largest vocabulary that a header may name. */
 const MOST_TOKENS = 2 ** 24;
 
-function parseModel(wrong: (problem: string) => SnapshotError, model: unknown): ModelConfig {
+function parseModel(wrong: Wrong, model: unknown): ModelConfig {
   const { layers, width, heads, context, vocabulary } = Object(model) as Record<string, unknown>;
   const sizes = { layers, width, heads, context, vocabulary } as unknown as ModelConfig;
   const isWhole = Object.values(sizes).every((size) => Number.isInteger(size) && size > 0);

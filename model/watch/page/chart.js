@@ -45,7 +45,7 @@ export class Chart {
     this.#drawing.setAttribute("aria-label", title);
     this.element = el(
       "figure",
-      { class: "chart", style: "margin: 0" },
+      { class: "chart" },
       el("h3", {}, title),
       this.#legend,
       this.#drawing,
@@ -149,7 +149,7 @@ function scale([low, high], [start, end]) {
 function ticks([low, high], about) {
   const rough = (high - low) / about;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));

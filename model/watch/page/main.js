@@ -7,7 +7,7 @@
 import { Chart } from "./chart.js";
 import { readColours, themeSwitch } from "./colours.js";
 import { byId, count, el } from "./dom.js";
-import { openFrames, PATTERNS, SCORE_NAMES } from "./frames.js";
+import { openFrames, PATTERNS, SCORE_HELP, SCORE_NAMES } from "./frames.js";
 import { HeadGrid } from "./head_grid.js";
 import { LargeHead } from "./large_head.js";
 import { Player } from "./player.js";
@@ -59,6 +59,11 @@ const scoreMap = new ScoreMap(
     update({ head });
     go(index);
   },
+);
+byId("patterns", HTMLElement).append(
+  ...PATTERNS.map((name) =>
+    el("span", { style: `--colour: var(--${name})`, title: SCORE_HELP[name] }, SCORE_NAMES[name])
+  ),
 );
 themeSwitch(byId("theme", HTMLButtonElement), () => {
   colours = readColours();

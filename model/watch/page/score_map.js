@@ -12,6 +12,8 @@ import { SCORE_HELP, SCORE_NAMES } from "./frames.js";
 
 const LEFT = 26;
 const BOTTOM = 4;
+/** Scores below this are not drawn as if they were high. */
+const LEAST_MAXIMUM = 0.2;
 
 export class ScoreMap {
   #frames;
@@ -34,7 +36,7 @@ export class ScoreMap {
   constructor({ choices, help, map }, frames, onPick) {
     this.#frames = frames;
     this.#help = help;
-    if (Number.isNaN(frames.score(0, 0, this.#name))) this.#name = "previous";
+    if (!(this.#maximum() > LEAST_MAXIMUM)) this.#name = "previous";
     for (const name of frames.data.scores) {
       const button = el("button", {
         type: "button",
@@ -67,6 +69,17 @@ export class ScoreMap {
     this.#shown = shown;
     this.#colours = colours;
     this.#draw();
+  }
+
+  /** The highest score that the map shows, or {@link LEAST_MAXIMUM}. */
+  #maximum() {
+    let highest = LEAST_MAXIMUM;
+    for (let index = 0; index < this.#frames.length; index++) {
+      for (let head = 0; head < this.#frames.heads; head++) {
+        highest = Math.max(highest, this.#frames.score(index, head, this.#name) || 0);
+      }
+    }
+    return highest;
   }
 
   /** Top of a head's row: layers are a little apart. @param {number} head */
@@ -132,11 +145,12 @@ export class ScoreMap {
     const paint = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
     paint.scale(ratio, ratio);
     const pixel = new Uint8Array(4);
+    const highest = this.#maximum();
     for (let head = 0; head < heads; head++) {
       for (let index = 0; index < length; index++) {
         const score = this.#frames.score(index, head, this.#name);
         if (Number.isNaN(score)) continue;
-        new Uint32Array(pixel.buffer)[0] = ramp[Math.round(255 * Math.min(1, score))];
+        new Uint32Array(pixel.buffer)[0] = ramp[Math.round(255 * score / highest)];
         paint.fillStyle = `rgb(${pixel[0]} ${pixel[1]} ${pixel[2]})`;
         paint.fillRect(LEFT + index * cell, this.#top(head), Math.ceil(cell), row - (row > 6 ? 1 : 0));
       }

@@ -43,8 +43,8 @@ function look(): Promise<Observation> {
 }
 
 /** What the same program gives in float64. */
-function reference(): Record<string, Float64Array> {
-  const shape = probeShape(LIVELY, P, TENSORS);
+function reference(prompt: readonly number[] = PROMPT): Record<string, Float64Array> {
+  const shape = probeShape(LIVELY, prompt.length, TENSORS);
   const graph = traceProbe(LIVELY, shape);
   const empty = Object.fromEntries(
     graph.nodes.filter(({ op, attrs }) => op === "input" && String(attrs.name).startsWith("probe_"))
@@ -52,7 +52,7 @@ function reference(): Record<string, Float64Array> {
   );
   const tokens = new Int32Array(2 * shape.length);
   const random = repeatedTokens(LIVELY, shape.repeated);
-  tokens.set(PROMPT);
+  tokens.set(prompt);
   tokens.set([...random, ...random], shape.length);
   const targets = new Int32Array(2 * shape.length);
   for (const start of [0, shape.length]) targets.set(tokens.subarray(start + 1, start + shape.length), start);
@@ -171,4 +171,20 @@ Deno.test("bytes stand for weights to within 0.004", () => {
     const [byte] = packAttention(Float32Array.of(weight), 1);
     assertAlmostEquals(weightOf(byte), weight, 0.004);
   }
+});
+
+Deno.test("scores of repetition are means over the maps of the sequence that repeats", () => {
+  const random = repeatedTokens(LIVELY, LIVELY.context / 2);
+  const R = random.length;
+  assertEquals(new Set(random).size, R);
+  const { probe_attention, probe_repeats } = reference([...random, ...random]);
+  const head = 2;
+  const map = probe_attention.subarray(head * 4 * R * R);
+  const mean = (back: number) => {
+    let sum = 0;
+    for (let row = R; row < 2 * R; row++) sum += map[row * 2 * R + row - back];
+    return sum / R;
+  };
+  assertAlmostEquals(probe_repeats[2 * head], mean(R), 1e-9);
+  assertAlmostEquals(probe_repeats[2 * head + 1], mean(R - 1), 1e-9);
 });
