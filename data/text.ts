@@ -4,7 +4,8 @@
  * @module
  */
 import { join } from "@std/path";
-import { cacheFolder, downloadOnce, type RemoteFile } from "./download.ts";
+import { cacheFolder, downloadOnce } from "./download.ts";
+import type { RemoteFile } from "./fetch_file.ts";
 import { DataError } from "./errors.ts";
 import { parseTextFile, readTextFile } from "./text_file.ts";
 

@@ -2,8 +2,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { encodeHex } from "@std/encoding";
 import { join } from "@std/path";
-import { downloadOnce, type RemoteFile } from "../../data/download.ts";
+import { downloadOnce } from "../../data/download.ts";
 import { DataError } from "../../data/errors.ts";
+import type { RemoteFile } from "../../data/fetch_file.ts";
 
 const CONTENTS = Uint8Array.from({ length: 200_000 }, (_, i) => i * i % 251);
 
@@ -85,23 +86,25 @@ for (const [what, answer, word] of WRONG) {
     }, answer));
 }
 
-Deno.test("a connection that breaks off leaves nothing", () =>
+Deno.test("a connection that breaks off leaves no file of that name, but the part that came", () =>
   withSite(async ({ file, folder }) => {
-    using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
     const served = listener.accept().then(async (connection) => {
       await connection.read(new Uint8Array(4096));
       const head = `HTTP/1.1 200 OK\r\ncontent-length: ${CONTENTS.length}\r\n\r\n`;
       await connection.write(new TextEncoder().encode(head));
       await connection.write(CONTENTS.subarray(0, 1000));
       connection.close();
+      listener.close();
     });
     const url = `http://127.0.0.1:${listener.addr.port}/file`;
     const { message } = await assertRejects(
-      () => downloadOnce({ ...file, url }, join(folder, "kept.bin")),
+      () => downloadOnce({ ...file, url }, join(folder, "kept.bin"), { attempts: 2, waitMs: 50 }),
       DataError,
     );
     assert(message.includes("could not be downloaded"), message);
-    assertEquals(names(folder), []);
+    assertEquals(names(folder), ["kept.bin.part"]);
+    assertEquals(await Deno.readFile(join(folder, "kept.bin.part")), CONTENTS.slice(0, 1000));
     await served;
   }));
 
