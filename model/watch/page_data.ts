@@ -10,6 +10,7 @@ import { layoutParameters } from "../params.ts";
 import type { MetricsLine } from "../run/metrics.ts";
 import { deflate } from "./deflate.ts";
 import { type Observation, SCORES } from "./observation.ts";
+import { usedSize } from "./probe_program.ts";
 import type { PageData } from "./page/wire.d.ts";
 
 /** What was seen at one step. */
@@ -29,6 +30,8 @@ export interface Watched {
   readonly tokenizer: Pick<Tokenizer, "name" | "decode" | "decodeBytes">;
   /** Tokens of the prompt. */
   readonly prompt: readonly number[];
+  /** Parameters that the frames hold, by name. */
+  readonly tensors?: readonly string[];
   /** One at least, by ascending step. */
   readonly frames: readonly Frame[];
   /** The run's figures; empty without a run. */
@@ -57,6 +60,7 @@ export async function pageData(watched: Watched): Promise<PageData> {
     scores: SCORES,
     samples: observations.map(({ sample }) => tokenizer.decode(sample)),
     repeatLoss: observations.map(({ repeatLoss: [first, second] }) => [digits(first), digits(second)]),
+    tensors: meanSquares(watched),
     loss: {
       train: thin(curve(metrics, "step", "loss")),
       validation: thin(curve(metrics, "validation", "valLoss")),
@@ -85,6 +89,20 @@ function pack(observations: readonly Observation[]): Uint8Array<ArrayBuffer> {
     at += byteLength;
   }
   return packed;
+}
+
+/** Root mean square of each parameter that the frames hold, at each step. */
+function meanSquares({ model, tensors = [], frames }: Watched): PageData["tensors"] {
+  const chosen = layoutParameters(model).parameters.filter(({ name }) => tensors.includes(name));
+  let at = 0;
+  return chosen.map((parameter) => {
+    const [start, end] = [at, at += usedSize(parameter)];
+    const rms = frames.map(({ observation }) => {
+      const values = observation.tensors.subarray(start, end);
+      return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+    });
+    return { name: parameter.name, rms: rms.map((value) => Number(value.toPrecision(5))) };
+  });
 }
 
 function digits(value: number): number | null {

@@ -15,7 +15,7 @@ import { InputError } from "../errors.ts";
 import { layoutParameters } from "../params.ts";
 import type { Submissions } from "../pipeline.ts";
 import { Probe, type ProbeOptions } from "./probe.ts";
-import { putFile } from "./put_file.ts";
+import { putFile, removeUnfinished } from "./put_file.ts";
 import {
   decodeSnapshot,
   encodeSnapshot,
@@ -162,7 +162,9 @@ export class Snapshots {
     const sample = { tokens: SNAPSHOT_SAMPLE[tokenizer.name], temperature: 0.8, seed };
     const probe = await Probe.load(device, states, model, { ...options, prompt, sample, tensors });
     const head = { model, tokenizer: tokenizer.name, prompt, tensors };
-    return new Snapshots(head, join(run, SNAPSHOT_FOLDER), probe);
+    const folder = join(run, SNAPSHOT_FOLDER);
+    await removeUnfinished(folder);
+    return new Snapshots(head, folder, probe);
   }
 
   /**

@@ -120,9 +120,8 @@ export async function readSnapshots(
     try {
       const snapshot = await readSnapshot(path);
       const [newest = snapshot] = read;
-      if (newest.prompt.join() === snapshot.prompt.join() && isSameModel(newest.model, snapshot.model)) {
-        read.push(snapshot);
-      } else notify(`passed over: ${path} has another prompt or model than the newest one`);
+      if (isAlike(newest, snapshot)) read.push(snapshot);
+      else notify(`passed over: ${path} has another prompt, model or tensors than the newest one`);
     } catch (caught) {
       if (!(caught instanceof SnapshotError)) throw caught;
       problem = caught;
@@ -142,6 +141,11 @@ export async function readSnapshots(
 /** The tokenizer of weights. */
 export async function tokenizerOf({ path, tokenizer }: Pick<Weights, "path" | "tokenizer">) {
   return await tokenizerFromFile(join(path, "tokenizer.json"), tokenizer);
+}
+
+function isAlike(a: Snapshot, b: Snapshot): boolean {
+  return a.prompt.join() === b.prompt.join() && a.tensors.join() === b.tensors.join() &&
+    isSameModel(a.model, b.model);
 }
 
 function isSameModel(a: ModelConfig, b: ModelConfig): boolean {

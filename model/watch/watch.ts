@@ -79,13 +79,14 @@ export async function watchRun(
   const shared = { name: run.name, metrics };
   if (from === "snapshots") {
     const snapshots = await readSnapshots(files, (text) => listener.notify(text));
-    const [{ model, tokenizer, prompt }] = snapshots;
+    const [{ model, tokenizer, prompt, tensors }] = snapshots;
     return {
       ...shared,
       source: counted(snapshots.length, "snapshot"),
       model,
       tokenizer: await loadTokenizer(tokenizer),
       prompt,
+      tensors,
       frames: snapshots,
     };
   }

@@ -74,7 +74,11 @@ export class Chart {
     this.#legend.replaceChildren(
       ...this.#curves.filter(({ faint }) => !faint).map(({ name, colour, points }) => {
         const value = nearest(points, this.#at);
-        return el("span", { style: `--colour: var(${colour})` }, `${name} ${value?.toFixed(2) ?? ""}`);
+        return el(
+          "span",
+          { style: `--colour: var(${colour})` },
+          `${name} ${value === undefined ? "" : figure(value)}`,
+        );
       }),
     );
   }
@@ -153,6 +157,11 @@ function ticks([low, high], about) {
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Two digits behind the point, or as many as say something. @param {number} value */
+function figure(value) {
+  return Math.abs(value) >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(2);
 }
 
 /** @param {number} value */

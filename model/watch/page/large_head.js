@@ -81,9 +81,9 @@ export class LargeHead {
     return row >= 0 && row < size && column >= 0 && column <= row ? { row, column } : undefined;
   }
 
-  /** @param {number} position */
+  /** Most tokens of a byte-pair encoding begin with a space: an axis leaves it out. @param {number} position */
   #label(position) {
-    const text = visible(this.#frames.promptText(position));
+    const text = visible(this.#frames.promptText(position).replace(/^ (?=.)/, ""));
     return text.length > MOST_LABEL ? `${text.slice(0, MOST_LABEL - 1)}…` : text;
   }
 
@@ -97,7 +97,7 @@ export class LargeHead {
     const labels = Array.from({ length: size }, (_, i) => this.#label(i));
     const longest = Math.max(...labels.map((label) => label.length));
     const guess = Math.min(MOST_CELL, room / size);
-    const font = Math.max(7, Math.min(13, guess - 1));
+    const font = Math.max(9, Math.min(13, guess - 1));
     const gutter = Math.ceil(longest * font * 0.62) + 8;
     const cell = Math.max(3, Math.min(MOST_CELL, Math.floor(10 * (room - gutter - 2) / size) / 10));
     this.#geometry = { cell, left: gutter, top: gutter };
@@ -138,6 +138,10 @@ export class LargeHead {
     const family = getComputedStyle(document.documentElement).getPropertyValue("--mono");
     paint.textBaseline = "middle";
     const marked = this.#hover ?? { row: this.#shown.position, column: -1 };
+    // Where labels have no room, some are left out, and those near a marked one.
+    const stride = Math.ceil(font * 0.85 / cell);
+    /** @param {number} i @param {number} at */
+    const isShown = (i, at) => i === at || i % stride === 0 && (at < 0 || Math.abs(i - at) >= stride);
     labels.forEach((label, i) => {
       const place = gutter + (i + 0.5) * cell;
       /** @param {boolean} isMarked */
@@ -147,7 +151,8 @@ export class LargeHead {
       };
       prepare(i === marked.row);
       paint.textAlign = "right";
-      paint.fillText(label, gutter - 5, place);
+      if (isShown(i, marked.row)) paint.fillText(label, gutter - 5, place);
+      if (!isShown(i, marked.column)) return;
       prepare(i === marked.column);
       paint.save();
       paint.translate(place, gutter - 5);

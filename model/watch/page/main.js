@@ -169,6 +169,7 @@ function makeCharts(onPick) {
       range: [0, 1],
       onPick,
     }),
+    ...data.tensors.length > 0 ? [tensorChart(onPick)] : [],
     ...hasRepeats
       ? [
         new Chart({
@@ -183,6 +184,28 @@ function makeCharts(onPick) {
       ]
       : [],
   ];
+}
+
+/** Curves that a chart can tell apart. */
+const MOST_CURVES = 5;
+
+/** How large the parameters are that the snapshots hold: those that change most. @param {(index: number) => void} onPick */
+function tensorChart(onPick) {
+  /** @param {readonly number[]} rms */
+  const change = (rms) => Math.abs(Math.log((rms[rms.length - 1] + 1e-9) / (rms[0] + 1e-9)));
+  const most = [...data.tensors].sort((a, b) => change(b.rms) - change(a.rms)).slice(0, MOST_CURVES);
+  return new Chart({
+    title: `Root mean square of ${
+      data.tensors.length > MOST_CURVES ? `${MOST_CURVES} of ` : ""
+    }${data.tensors.length} tensors`,
+    steps,
+    curves: most.map(({ name, rms }, i) => ({
+      name,
+      colour: `--${PATTERNS[i]}`,
+      points: rms.map((value, index) => /** @type {[number, number]} */ ([steps[index], value])),
+    })),
+    onPick,
+  });
 }
 
 /** Exponential mean whose weights follow the curve's length. @param {PageData["loss"]["train"]} points */

@@ -31,6 +31,8 @@ export interface PageData {
   readonly samples: readonly string[];
   /** Mean loss of the first and the second half of the sequence that repeats itself, S; null where it is too short. */
   readonly repeatLoss: readonly (readonly [number | null, number | null])[];
+  /** Root mean squares of parameters that snapshots hold, by name, S each. */
+  readonly tensors: readonly { readonly name: string; readonly rms: readonly number[] }[];
   /** Steps and losses from the run's figures. */
   readonly loss: {
     readonly train: readonly (readonly [number, number])[];

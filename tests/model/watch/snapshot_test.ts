@@ -201,6 +201,8 @@ Deno.test("the snapshots of a run hold the parameters that lie on the device at 
       const states = device.createStates();
       const tokenizer = byteTokenizer();
       const plan = planSnapshot(LIVELY, tokenizer, { prompt: "Call me", tensors: ["h.*.ln_1.bias"] });
+      await Deno.mkdir(`${folder}/snapshots`);
+      await Deno.writeTextFile(`${folder}/snapshots/.tmp-step-000004.snap-1`, "of a run that was killed");
       const snapshots = await Snapshots.open(folder, device, states, {
         model: LIVELY,
         tokenizer,
@@ -222,6 +224,7 @@ Deno.test("the snapshots of a run hold the parameters that lie on the device at 
         assertAlmostEquals(snapshotTensor(read, "h.1.ln_1.bias")!.data[5], weights[offset + 5], 1e-4);
       }
       assertEquals((await listSnapshots(folder)).map(({ path }) => path), paths);
+      assertEquals((await Array.fromAsync(Deno.readDir(`${folder}/snapshots`))).length, 2);
     } finally {
       device.destroy();
     }
