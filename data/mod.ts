@@ -16,6 +16,14 @@ export type { Batch, Batches, BatchOptions } from "./batches.ts";
 export { Dataset } from "./dataset.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
 export { DataError } from "./errors.ts";
+export {
+  ENDINGS,
+  type HellaSwagExample,
+  type HellaSwagOptions,
+  loadHellaSwag,
+  parseHellaSwag,
+  VALIDATION_EXAMPLES,
+} from "./hellaswag.ts";
 export { loadTokens, openData, type OpenDataOptions, type TokenizerFacts } from "./open.ts";
 export {
   type InspectOptions,
