@@ -115,27 +115,38 @@ export async function readSnapshots(
   notify: (text: string) => void,
 ): Promise<Snapshot[]> {
   const read: Snapshot[] = [];
-  let problem: SnapshotError | undefined;
+  const rejected: string[] = [];
   for (const { path } of [...files].reverse()) {
     try {
       const snapshot = await readSnapshot(path);
       const [newest = snapshot] = read;
       if (isAlike(newest, snapshot)) read.push(snapshot);
-      else notify(`passed over: ${path} has another prompt, model or tensors than the newest one`);
-    } catch (caught) {
-      if (!(caught instanceof SnapshotError)) throw caught;
-      problem = caught;
-      notify(`passed over: ${caught.message}`);
+      else rejected.push(`${path} has another prompt, model or tensors than the newest one`);
+    } catch (problem) {
+      if (!(problem instanceof SnapshotError)) throw problem;
+      rejected.push(problem.message);
     }
   }
   if (read.length === 0) {
     throw new InputError(
-      problem?.message ?? "snapshots",
-      "no snapshot can be used",
-      "take --from checkpoints with a --prompt",
+      rejected[0],
+      "none of the run's snapshots that were chosen can be used",
+      "choose others with --steps, or take --from checkpoints with a --prompt",
     );
   }
+  for (const text of rejected) notify(`passed over: ${text}`);
   return read.reverse();
+}
+
+/** The newest snapshot that is whole, if there is one. */
+export async function newestSnapshot(files: RunFolder["snapshots"]): Promise<Snapshot | undefined> {
+  for (const { path } of [...files].reverse()) {
+    try {
+      return await readSnapshot(path);
+    } catch (problem) {
+      if (!(problem instanceof SnapshotError)) throw problem;
+    }
+  }
 }
 
 /** The tokenizer of weights. */

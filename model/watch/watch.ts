@@ -14,6 +14,7 @@ import type { Weights } from "../weights.ts";
 import type { Frame, Watched } from "./page_data.ts";
 import { Probe, type ProbeSample } from "./probe.ts";
 import {
+  newestSnapshot,
   openedWeights,
   readSnapshots,
   type RunFolder,
@@ -120,8 +121,10 @@ async function chooseSource(
   }
   if (snapshots.length === 0) return "checkpoints";
   if (prompt === undefined) return "snapshots";
-  const [{ prompt: own, tokenizer: name }] = await readSnapshots(snapshots.slice(-1), () => {});
-  const tokenizer = await loadTokenizer(name);
+  const newest = await newestSnapshot(snapshots);
+  if (!newest) return from ?? (checkpoints.length > 0 ? "checkpoints" : "snapshots");
+  const { prompt: own } = newest;
+  const tokenizer = await loadTokenizer(newest.tokenizer);
   if ([...tokenizer.encode(prompt)].join() === own.join()) return "snapshots";
   if (from === undefined && checkpoints.length > 0) return "checkpoints";
   throw new InputError(

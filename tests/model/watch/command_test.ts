@@ -106,6 +106,10 @@ Deno.test("watch-learning shows snapshots without a prompt or a device, and says
       ["--run", folder, "--from", "checkpoints"],
       /--from checkpoints: the run has none; take --from/,
     );
+    await refuses(
+      ["--run", folder, "--steps", "75"],
+      /step-000075.* no snapshot.*: none of the run's snapshots/s,
+    );
     await refuses(["--run", folder, "--steps", "7"], /--steps: none of .* 4 steps from 0 to 100/);
   });
 });
