@@ -30,8 +30,10 @@ export interface ChoicesShape extends PackedShape {
   readonly slots: number;
 }
 
-/** State that the losses are left in, f32 [S, M]. */
-export const CHOICE_LOSSES = "choice_losses";
+/** Name of the state that the losses are left in, f32 [S, M]: another one for each shape. */
+export function lossesState({ slots, scored }: ChoicesShape): string {
+  return `choice_losses_${slots}x${scored}`;
+}
 
 /** Weight of a token that may not be seen. */
 const HIDDEN = -1e30;
@@ -44,7 +46,7 @@ const CHUNK_LOGITS = 2 ** 24;
 
 /**
  * Losses in nats of the tokens `targets` (i32 [M]) behind the places `places` (i32 [M], counted over all rows) of `tokens`,
- * left in row `slot` (i32) of {@link CHOICE_LOSSES}. Batch inputs of the rows, all i32 [R, T]: `tokens`, `positions`, `own`
+ * left in row `slot` (i32) of {@link lossesState}. Batch inputs of the rows, all i32 [R, T]: `tokens`, `positions`, `own`
  * (the segment of each token) and `root` (the segment that it continues): a token sees what stands before it in either.
  */
 export function traceChoices(
@@ -54,6 +56,7 @@ export function traceChoices(
   layout: ParameterLayout = layoutParameters(config),
 ): Graph {
   const { rows: R, length: T, scored: M, slots: S } = shape;
+  const state = lossesState(shape);
   const perToken = { shape: [R, T], dtype: "i32", role: "batch" } as const;
   const perScore = { shape: [M], dtype: "i32", role: "batch" } as const;
   return trace(
@@ -67,11 +70,11 @@ export function traceChoices(
       });
       const scored = x.reshape([R * T, config.width]).gather(places); // [M, C]
       const losses = tokenLosses(config, params, scored, targets);
-      return { [CHOICE_LOSSES]: inputs[CHOICE_LOSSES].setRows(slot.reshape([1]), losses.reshape([1, M])) };
+      return { [state]: inputs[state].setRows(slot.reshape([1]), losses.reshape([1, M])) };
     },
     {
       ...arenas(layout, "params"),
-      [CHOICE_LOSSES]: { shape: [S, M], dtype: "f32", role: "state" },
+      [state]: { shape: [S, M], dtype: "f32", role: "state" },
       tokens: perToken,
       positions: perToken,
       own: perToken,
@@ -80,7 +83,7 @@ export function traceChoices(
       targets: perScore,
       slot: { shape: [], dtype: "i32", role: "scalar" },
     } as Record<string, InputSpec>,
-    { donates: donatesThemselves([CHOICE_LOSSES]) },
+    { donates: donatesThemselves([state]) },
   );
 }
 

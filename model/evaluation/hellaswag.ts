@@ -16,7 +16,7 @@ import { runPipeline, type Submissions } from "../pipeline.ts";
 import type { Precision } from "../precision.ts";
 import type { ModeName } from "../run_options.ts";
 import type { Tuning } from "../tuning.ts";
-import { CHOICE_LOSSES, type ChoicesShape, traceChoices } from "./choices_program.ts";
+import { type ChoicesShape, lossesState, traceChoices } from "./choices_program.ts";
 import { packChoices, type PackedBatch, type Packing } from "./packing.ts";
 
 /** How the examples are computed. */
@@ -161,7 +161,9 @@ export class HellaSwag {
     onResult: (result: HellaSwagResult) => void | Promise<void>,
     onProgress: (score: HellaSwagScore) => void = () => {},
   ): Submissions {
-    const { packing: { batches }, shape: { scored, slots }, program, states } = this;
+    const { packing: { batches }, shape, program, states } = this;
+    const { scored, slots } = shape;
+    const state = lossesState(shape);
     const tally = new Tally(this.examples);
     for (let next = 0, chunk = 1; next < batches.length;) {
       const first = next;
@@ -172,7 +174,7 @@ export class HellaSwag {
       }
       const taken = batches.slice(first, next);
       const isLast = next === batches.length;
-      yield states.beginRead(CHOICE_LOSSES, 0, taken.length * scored * 4).map(async (bytes) => {
+      yield states.beginRead(state, 0, taken.length * scored * 4).map(async (bytes) => {
         const losses = new Float32Array(bytes.buffer);
         taken.forEach((batch, i) => tally.take(batch, losses.subarray(i * scored, (i + 1) * scored)));
         if (isLast) await onResult({ ...tally.score, losses: tally.losses });
@@ -231,6 +233,6 @@ class Tally {
 }
 
 /** Where the least of some numbers is, the first of equals; -1 when some are no numbers, which is never right. */
-function least(values: readonly number[]): number {
+export function least(values: readonly number[]): number {
   return values.some(Number.isNaN) ? -1 : values.indexOf(Math.min(...values));
 }
