@@ -15,7 +15,9 @@
 export type { Batch, Batches, BatchOptions } from "./batches.ts";
 export { Dataset } from "./dataset.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
+export { cacheFolder } from "./download.ts";
 export { DataError } from "./errors.ts";
+export { type FetchedFile, fetchFile, type FetchOptions, type RemoteFile } from "./fetch_file.ts";
 export {
   ENDINGS,
   type HellaSwagExample,

@@ -30,7 +30,14 @@ export class FinishedError extends InputError {
 }
 
 /** Names of the errors that a user can put right; by name, since they come from every part of the program. */
-const USERS_ERRORS = new Set(["InputError", "FinishedError", "DataError", "CheckpointError", "LimitError"]);
+const USERS_ERRORS = new Set([
+  "InputError",
+  "FinishedError",
+  "DataError",
+  "CheckpointError",
+  "SafetensorsError",
+  "LimitError",
+]);
 
 /** An error as one line, and whether the user can put it right. */
 export interface Failure {

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { loadTokenizer, type TokenizerName } from "../data/mod.ts";
+import { join } from "@std/path";
+import { tokenizerFromFile, type TokenizerName } from "../data/mod.ts";
 import { type ModelConfig, PRESET_NAMES, type PresetName, PRESETS } from "./config.ts";
 import { InputError } from "./errors.ts";
 import { joinParameters, layoutParameters } from "./params.ts";
@@ -81,23 +82,12 @@ export function refuseOtherModel(request: TrainRequest, { config, path }: Weight
  * Refuses weights whose tokens mean something else than the run's.
  *
  * @throws {InputError}
+ * @throws {DataError} when they are of an unknown tokenizer.
  */
 export async function requireSameTokens({ tokenizer, path }: Weights, name: TokenizerName): Promise<void> {
-  const own = vocabularyOf((await loadTokenizer(name)).file());
-  const theirs = vocabularyOf(tokenizer);
-  if (own === theirs) return;
-  throw new InputError(
-    `${FLAG} ${path}`,
-    `its tokenizer.json is not that of --tokenizer ${name}, though it has as many tokens`,
-    "take weights that were trained with that tokenizer",
-  );
-}
-
-/** The tokens of a `tokenizer.json`, by their ids, as one text. */
-function vocabularyOf(file: string): string {
-  const vocabulary: unknown = JSON.parse(file)?.model?.vocab;
-  if (typeof vocabulary !== "object" || vocabulary === null) return "";
-  return JSON.stringify(Object.entries(vocabulary).sort(([, a], [, b]) => a - b));
+  const theirs = await tokenizerFromFile(join(path, "tokenizer.json"), tokenizer);
+  if (theirs.name === name) return;
+  throw new InputError(`${FLAG} ${path}`, `its tokens are ${theirs.name}, the run's ${name}`, "take other weights");
 }
 
 /** The flat parameters of a model from trained weights: of position embeddings the first `context` rows. */

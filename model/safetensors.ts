@@ -6,8 +6,29 @@
  */
 import { isFileProblem } from "./durable_files.ts";
 
-/** Element types that are read; all are given as f32. */
-const WIDTHS: ReadonlyMap<unknown, number> = new Map([["F32", 4], ["F16", 2], ["BF16", 2]]);
+/** Bytes of an element, for every dtype of the format. */
+const WIDTHS: ReadonlyMap<unknown, number> = new Map(Object.entries({
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  I64: 8,
+  U64: 8,
+  F64: 8,
+}));
+
+/** Dtypes that tensors can be read from and written in; on the host they are f32. */
+export const TENSOR_DTYPES = ["F32", "F16", "BF16"] as const;
+/** One of {@link TENSOR_DTYPES}. */
+export type TensorDType = (typeof TENSOR_DTYPES)[number];
 
 /** Headers are at most this long, as in the format's own implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -88,11 +109,17 @@ export class SafetensorsFile implements Disposable {
   /**
    * The values of a tensor as f32, whatever its dtype in the file.
    *
-   * @throws {SafetensorsError} when there is no such tensor.
+   * @throws {SafetensorsError} when there is no such tensor, or its values are no numbers of 16 or 32 bits.
    */
-  async read(name: string): Promise<Float32Array> {
+  async read(name: string): Promise<Float32Array<ArrayBuffer>> {
     const entry = this.entries.get(name);
     if (!entry) throw new SafetensorsError(this.path, `has no tensor ${name}`);
+    if (!(TENSOR_DTYPES as readonly string[]).includes(entry.dtype)) {
+      throw new SafetensorsError(
+        this.path,
+        `tensor ${name} has dtype ${entry.dtype}, expected ${TENSOR_DTYPES.join(" or ")}`,
+      );
+    }
     await this.file.seek(entry.offset, Deno.SeekMode.Start);
     return toFloat32(await readExactly(this.path, this.file, entry.bytes), entry.dtype);
   }
@@ -162,7 +189,7 @@ function checkHeader(path: string, header: Record<string, unknown>, start: numbe
     if (width === undefined) {
       throw new SafetensorsError(
         path,
-        `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected F32, F16 or BF16`,
+        `tensor ${name} has the unknown dtype ${JSON.stringify(dtype)}`,
       );
     }
     if (!isCounts(shape)) throw new SafetensorsError(path, `tensor ${name} has no proper shape`);
@@ -220,7 +247,7 @@ function checkedProduct(factors: readonly number[]): number | undefined {
   return product;
 }
 
-function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array {
+function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array<ArrayBuffer> {
   if (dtype === "F32") return new Float32Array(bytes.buffer);
   if (dtype === "F16") return new Float32Array(new Float16Array(bytes.buffer));
   const halves = new Uint16Array(bytes.buffer);
@@ -230,16 +257,32 @@ function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array 
   return new Float32Array(words.buffer);
 }
 
+/** Values of f32 as bytes of a dtype, rounded to the nearest, ties to even. */
+function fromFloat32(data: Float32Array, dtype: TensorDType): Uint8Array {
+  const view = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength);
+  if (dtype === "F32") return view(data);
+  if (dtype === "F16") return view(new Float16Array(data));
+  const words = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  // The upper half of an f32; a NaN keeps a bit that makes it one.
+  return view(Uint16Array.from(words, (word) => {
+    if ((word & 0x7fffffff) > 0x7f800000) return word >>> 16 | 0x40;
+    return word + 0x7fff + (word >>> 16 & 1) >>> 16;
+  }));
+}
+
 /**
- * Writes tensors as F32 to an open file, in the order given. The caller syncs and closes.
+ * Writes tensors to an open file, in the order given. The caller syncs and closes.
  *
+ * @param dtype What they are written in.
  * @throws {RangeError} when two have the same name, or one has another number of values than its shape says.
  */
 export async function writeSafetensors(
   file: Deno.FsFile,
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>> = {},
+  dtype: TensorDType = "F32",
 ): Promise<void> {
+  const width = WIDTHS.get(dtype)!;
   const header: Record<string, unknown> = { __metadata__: { format: "pt", ...metadata } };
   let at = 0;
   for (const { name, shape, data } of tensors) {
@@ -247,8 +290,8 @@ export async function writeSafetensors(
     if (checkedProduct(shape) !== data.length) {
       throw new RangeError(`tensor ${name} of shape [${shape}] has ${data.length} values`);
     }
-    header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
-    at += data.byteLength;
+    header[name] = { dtype, shape, data_offsets: [at, at + width * data.length] };
+    at += width * data.length;
   }
   // Padded with spaces so that the data begins at a multiple of eight, as the format recommends.
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -258,9 +301,7 @@ export async function writeSafetensors(
   new DataView(prefix.buffer).setBigUint64(0, BigInt(encoded.length), true);
   await writeAll(file, prefix);
   await writeAll(file, encoded);
-  for (const { data } of tensors) {
-    await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
+  for (const { data } of tensors) await writeAll(file, fromFloat32(data, dtype));
 }
 
 /** Writes every byte. */

@@ -1,5 +1,5 @@
 /**
- * A model's weights, wherever they lie: in a run (its newest good checkpoint) or in one of its step folders. Whoever needs a
+ * A model's weights, wherever they lie: in a run (its newest good checkpoint), in one of its step folders, or in Hugging Face's files. Whoever needs a
  * trained model and not the run that made it (evaluation, generation, a new run that starts from it) opens it here.
  *
  * @module
@@ -15,6 +15,7 @@ import {
 } from "./checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
 import { InputError } from "./errors.ts";
+import { isHuggingFaceFolder, openHuggingFace } from "./huggingface/open.ts";
 
 /** Weights that have been checked and can be read. */
 export interface Weights {
@@ -41,12 +42,14 @@ export interface WeightsOptions {
 }
 
 /**
- * Opens the weights at a path: a run's newest good checkpoint, or a step folder.
+ * Opens the weights at a path: a run's newest good checkpoint, a step folder, or a folder of Hugging Face's files.
  *
  * @throws {InputError} when there is nothing of that name, or a damaged step folder for which there is an older one.
- * @throws {CheckpointError} when it cannot be used.
+ * @throws {CheckpointError} when a checkpoint cannot be used.
+ * @throws {SafetensorsError} when a file of tensors cannot.
  */
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Weights> {
+  if (await isHuggingFaceFolder(path)) return await openHuggingFace(path);
   return weightsOf(await findCheckpoint(path, options));
 }
 

@@ -75,6 +75,21 @@ export const MANY = 2 ** 31 - 1;
  * @throws {InputError} at the first argument that is wrong.
  */
 export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): FlagValues<F> {
+  return parseOperands(flags, [], args).values;
+}
+
+/**
+ * As {@link parseFlags}, for a command that also takes words that are no flags.
+ *
+ * @param names What the usage line calls them; each is needed, unless `--help` is given.
+ * @throws {InputError} at the first argument that is wrong, one too many or one too few.
+ */
+export function parseOperands<F extends Flags>(
+  flags: F,
+  names: readonly string[],
+  args: readonly string[],
+): { readonly values: FlagValues<F>; readonly operands: readonly string[] } {
+  const operands: string[] = [];
   const options = Object.fromEntries(
     Object.entries(flags).map((
       [name, flag],
@@ -84,7 +99,12 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): 
   const values: Record<string, unknown> = {};
   for (const token of tokens) {
     if (token.kind === "positional") {
-      throw new InputError(token.value, "not a flag", "flags begin with --; --help lists them");
+      if (operands.length === names.length) {
+        const problem = names.length === 0 ? "not a flag" : "one word too many";
+        throw new InputError(token.value, problem, "flags begin with --; --help lists them");
+      }
+      operands.push(token.value);
+      continue;
     }
     if (token.kind === "option-terminator") continue;
     const flag: Flag | undefined = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
@@ -96,7 +116,10 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): 
     else if (!Object.hasOwn(values, token.name)) values[token.name] = value;
     else throw new InputError(token.rawName, "given twice", "keep one");
   }
-  return values as FlagValues<F>;
+  if (operands.length < names.length && !values.help) {
+    throw new InputError(names[operands.length], "it is missing", "--help shows what to write");
+  }
+  return { values: values as FlagValues<F>, operands };
 }
 
 function parseValue(name: string, flag: Flag, text: string | undefined, inline: boolean): unknown {

@@ -42,3 +42,8 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
     ).join("  ").trimEnd();
   return [line(headings), ...rows.map(line)].join("\n");
 }
+
+/** Bytes as `12.3 MB`, from a thousand on as `1.23 GB`. */
+export function megabytes(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}

@@ -25,7 +25,11 @@ export interface Outcome {
 }
 
 /** Starts `deno task <name>` without the task runner between, so that signals reach the command itself. */
-export function start(name: string, args: readonly string[]): Deno.ChildProcess {
+export function start(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Deno.ChildProcess {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`)) as {
     tasks: Record<string, string>;
   };
@@ -33,15 +37,19 @@ export function start(name: string, args: readonly string[]): Deno.ChildProcess 
   return new Deno.Command(Deno.execPath(), {
     args: [...words, ...args],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
 }
 
 /** Runs a command to its end. */
-export async function run(name: string, args: readonly string[]): Promise<Outcome> {
-  const { code, stdout, stderr } = await start(name, args).output();
+export async function run(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const { code, stdout, stderr } = await start(name, args, env).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
