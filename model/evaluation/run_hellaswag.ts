@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { loadHellaSwag } from "../../data/mod.ts";
+import { type HellaSwagOptions, loadHellaSwag } from "../../data/mod.ts";
 import type { Submissions } from "../pipeline.ts";
 import type { RunContext } from "../run/context.ts";
 import type { PeriodicTask } from "../run/periodic.ts";
@@ -18,13 +18,14 @@ export class RunHellaSwag implements PeriodicTask {
   /**
    * Reads as many examples as the plan says, downloads them if need be, and loads the program over the run's parameters.
    *
+   * @param from Where the examples are; the published validation set by default.
    * @throws {DataError} when the examples cannot be had.
    * @throws {LimitError} when the device has no room for the program beside the run's.
    */
-  static async open(run: RunContext): Promise<RunHellaSwag> {
+  static async open(run: RunContext, from: Omit<HellaSwagOptions, "limit"> = {}): Promise<RunHellaSwag> {
     const { plan: { model, dtype, mode, hellaswagLimit: limit }, session, tokenizer, emit } = run;
     const { device, states, onCompiled } = session;
-    const examples = await loadHellaSwag({ limit });
+    const examples = await loadHellaSwag({ ...from, limit });
     const hellaswag = await HellaSwag.load(device, states, model, tokenizer, examples, {
       dtype,
       mode,
