@@ -95,6 +95,8 @@ export interface TrainRequest {
   readonly hellaswagEvery?: number;
   /** Examples of each; all when left out. */
   readonly hellaswagLimit?: number;
+  /** Their file; left out: the published validation part. */
+  readonly hellaswagFile?: string;
   /** Steps between light snapshots; 0 for never. */
   readonly snapshotEvery?: number;
   /** Text whose attention and predictions they hold. */
@@ -163,6 +165,8 @@ export interface RunPlan {
   readonly hellaswagEvery?: number;
   /** Examples of each; left out: all. */
   readonly hellaswagLimit?: number;
+  /** Their file; left out: the published validation part. */
+  readonly hellaswagFile?: string;
   /** Steps between light snapshots; left out: never. */
   readonly snapshotEvery?: number;
   /** Text whose attention and predictions they hold. */
@@ -180,6 +184,7 @@ export const WATCHING = [
   "reference",
   "hellaswagEvery",
   "hellaswagLimit",
+  "hellaswagFile",
   "snapshotEvery",
   "snapshotPrompt",
   "snapshotTensors",

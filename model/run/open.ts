@@ -9,6 +9,7 @@ import { type Batches, loadTokenizer, openData } from "../../data/mod.ts";
 import { type GpuDevice, openDevice } from "../../runtime/mod.ts";
 import { type Checkpoint, CheckpointError, readTensors } from "../checkpoint.ts";
 import { InputError } from "../errors.ts";
+import { RunHellaSwag } from "../evaluation/run_hellaswag.ts";
 import { initialValues, openInitial, requireSameTokens } from "../init_from.ts";
 import type { PlanEvent, TrainerEvent } from "../messages.ts";
 import { joinParameters, layoutParameters } from "../params.ts";
@@ -132,6 +133,7 @@ export async function openRun(request: TrainRequest, options: OpenOptions): Prom
   resources.defer(() => checkpoints.close());
   const validations = new Validations(run, { reference, onStale });
   const tasks: PeriodicTask[] = [validations, samples, checkpoints];
+  if (plan.hellaswagEvery) tasks.push(await RunHellaSwag.open(run, { file: plan.hellaswagFile }));
   if (snapshotPlan) tasks.push(await RunSnapshots.open(run, snapshotPlan, await samples.load()));
 
   if (request.record ?? true) {
