@@ -5,7 +5,8 @@
  */
 import { basename, dirname, join, resolve } from "@std/path";
 import { stepFolder } from "../checkpoint.ts";
-import { appendMetrics, METRICS_FILE, type MetricsLine } from "../run/metrics.ts";
+import { appendMetrics, METRICS_FILE, type MetricsLine, readMetrics } from "../run/metrics.ts";
+import { refreshRun } from "../run/store.ts";
 import type { Weights } from "../weights.ts";
 import { INTERRUPTED } from "./exit.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -88,6 +89,7 @@ export async function recordInRun(
   const run = dirname(resolve(path));
   try {
     await appendMetrics(run, [{ event, step, ...facts } satisfies MetricsLine]);
+    refreshRun(run, await readMetrics(run));
     return `recorded in ${join(run, METRICS_FILE)}`;
   } catch (problem) {
     return `not recorded in ${run}: ${(problem as Error).message}`;

@@ -125,6 +125,25 @@ function figuresOf(lines: readonly MetricsLine[]): Record<string, number | null>
   };
 }
 
+/**
+ * Brings the row of a run that does not run now up to its figures; nothing happens where it has no row.
+ *
+ * @param lines All of its figures.
+ */
+export function refreshRun(run: string, lines: readonly MetricsLine[]): void {
+  const path = storePath(run);
+  const name = basename(run);
+  if (!listRuns(dirname(run)).some((row) => row.name === name)) return;
+  const database = openStore(path);
+  try {
+    const figures = figuresOf(lines);
+    const columns = Object.keys(figures).map((column) => `${column} = :${column}`).join(", ");
+    database.prepare(`UPDATE runs SET ${columns} WHERE name = :name AND state <> 'running'`).run({ ...figures, name });
+  } finally {
+    database.close();
+  }
+}
+
 /** Between two updates of a row because of steps, in milliseconds. */
 const UPDATE_MS = 1000;
 

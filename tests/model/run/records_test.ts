@@ -11,7 +11,7 @@ import { planDisk } from "../../../model/run/disk_plan.ts";
 import { appendMetrics, METRICS_FILE, metricsLine, readMetrics } from "../../../model/run/metrics.ts";
 import { Recorder } from "../../../model/run/recorder.ts";
 import { readRunFile } from "../../../model/run/run_file.ts";
-import { listRuns, STORE_FILE } from "../../../model/run/store.ts";
+import { listRuns, refreshRun, STORE_FILE } from "../../../model/run/store.ts";
 import { planRun } from "../../../model/run_options.ts";
 import { withFolder } from "../command.ts";
 
@@ -147,6 +147,19 @@ Deno.test("another program's database is not written to", async () => {
     const notices = await record(planned(`${folder}/run`), [step(1)]);
     assert(notices.length === 1 && notices[0].includes("not a list of runs"), notices.join("\n"));
     assertThrows(() => listRuns(folder), InputError, "move it away");
+  });
+});
+
+Deno.test("what is measured after a run shows in its row", async () => {
+  await withFolder(async (folder) => {
+    const out = `${folder}/run`;
+    await record(planned(out), [step(1), validation(1, 4), { kind: "end", reason: "finished", step: 1 }]);
+    await appendMetrics(out, [{ event: "evaluation", step: 1, name: "hellaswag", accNorm: 0.31 }]);
+    refreshRun(out, await readMetrics(out));
+    const [{ state, hellaswag, best_loss }] = listRuns(folder);
+    assertEquals({ state, hellaswag, best_loss }, { state: "finished", hellaswag: 0.31, best_loss: 4 });
+    refreshRun(`${folder}/other`, []);
+    assertEquals(listRuns(folder).length, 1);
   });
 });
 
