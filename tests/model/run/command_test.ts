@@ -108,6 +108,15 @@ Deno.test("a run that begins with trained weights goes on from their loss, and t
     // A twentieth of nano's 3e-3, falling by lines from the end of the warm-up to a tenth.
     assertEquals(rates.map((rate) => rate.toPrecision(3)), ["0.000150", "0.000150", "0.0000825"]);
 
+    const fixture = new URL("../huggingface/fixtures/step", import.meta.url).pathname;
+    const foreign = ["--steps=1", "--micro-batch=2", "--sample-every=0", "--eval-every=0", "--save-every=0"];
+    const others = await run("train", [`--init-from=hf:${fixture}`, ...foreign, `--out=${folder}/others`]);
+    assertEquals(others.code, 0, others.stderr);
+    assertMatch(
+      others.stdout,
+      /10,944 parameters \(2 layers, width 16, 2 heads, context 16, tokenizer bytes\)/,
+    );
+
     const refusals: [flags: string[], message: RegExp][] = [
       [
         ["--layers=2"],
