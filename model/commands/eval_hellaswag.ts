@@ -16,7 +16,11 @@ import { userPath } from "./paths.ts";
 import { clock, count, mebibytes } from "./text.ts";
 
 const FLAGS = {
-  "checkpoint": { kind: "text", metavar: "DIR", help: "Directory of a run, or one of its step folders." },
+  "checkpoint": {
+    kind: "text",
+    metavar: "DIR",
+    help: "Directory of a run, one of its step folders, or a folder of Hugging Face's files.",
+  },
   "limit": { kind: "whole", min: 1, max: MANY, help: "Examples, from the first on; all of them by default." },
   "file": {
     kind: "text",
@@ -60,7 +64,7 @@ export async function evaluateHellaSwag(args: readonly string[]): Promise<number
   }
   const { checkpoint, dtype = "f32", file } = values;
   if (checkpoint === undefined) {
-    throw new InputError("--checkpoint", "it is missing", "name the directory of a run, such as runs/first");
+    throw new InputError("--checkpoint", "it is missing", "name a directory, such as runs/first");
   }
   if (file !== undefined && values.mirror !== undefined) {
     throw new InputError("--mirror", "given with --file, which needs no download", "keep one");
@@ -88,7 +92,7 @@ export async function evaluateHellaSwag(args: readonly string[]): Promise<number
   const { losses: _, ...score } = await hellaswag.run((score) =>
     progress.show(score.count, hellaswag.count, "examples", scoreText(score))
   );
-  const seconds = progress.ms / 1000;
+  const seconds = progress.end();
   const facts = { ...score, ...file !== undefined && { file: basename(file) } };
   const recorded = values["no-record"]
     ? undefined

@@ -15,7 +15,11 @@ import { userData, userPath } from "./paths.ts";
 import { clock, count } from "./text.ts";
 
 const FLAGS = {
-  "checkpoint": { kind: "text", metavar: "DIR", help: "Directory of a run, or one of its step folders." },
+  "checkpoint": {
+    kind: "text",
+    metavar: "DIR",
+    help: "Directory of a run, one of its step folders, or a folder of Hugging Face's files.",
+  },
   "data": {
     kind: "text",
     metavar: "SOURCE",
@@ -67,7 +71,7 @@ export async function evaluateLoss(args: readonly string[]): Promise<number> {
   }
   const { checkpoint, data: source, dtype = "f32" } = values;
   if (checkpoint === undefined) {
-    throw new InputError("--checkpoint", "it is missing", "name the directory of a run, such as runs/first");
+    throw new InputError("--checkpoint", "it is missing", "name a directory, such as runs/first");
   }
   if (source === undefined) {
     throw new InputError("--data", "it is missing", "name what to evaluate on, such as moby-dick");
@@ -100,7 +104,7 @@ export async function evaluateLoss(args: readonly string[]): Promise<number> {
       total,
       ({ batches, loss }) => progress.show(batches, total, "batches", `loss ${loss.toFixed(4)}`),
     );
-    const seconds = progress.ms / 1000;
+    const seconds = progress.end();
     const { loss, perplexity, bitsPerToken, tokens, batches } = score;
     const facts = { data: source, perplexity, bitsPerToken, tokens, batches };
     // In a run's figures `loss` is that of a step.

@@ -38,9 +38,14 @@ export class EvalProgress {
     this.#started = this.#logged = performance.now();
   }
 
-  /** Milliseconds since the start. */
-  get ms(): number {
-    return performance.now() - this.#started;
+  /**
+   * Leaves the line of progress, for the result to stand below.
+   *
+   * @returns Seconds since the start.
+   */
+  end(): number {
+    this.#screen.settle();
+    return (performance.now() - this.#started) / 1000;
   }
 
   /**
@@ -50,14 +55,15 @@ export class EvalProgress {
    * @param text What is known so far.
    */
   show(done: number, total: number, unit: string, text: string): void {
-    const { ms } = this;
+    const now = performance.now();
+    const ms = now - this.#started;
     const left = clock(ms / done * (total - done));
     const speed = rateText(done / ms * 1000);
     this.#last = `${done}/${total} ${unit}: ${text}`;
     const line = `${this.#last}, ${speed} ${unit}/s, ${left} left`;
     if (this.#screen.columns !== undefined) this.#screen.status(line.slice(0, this.#screen.columns - 1));
-    else if (performance.now() - this.#logged >= LOG_EVERY) {
-      this.#logged = performance.now();
+    else if (now - this.#logged >= LOG_EVERY) {
+      this.#logged = now;
       this.#screen.line(line);
     }
   }
