@@ -9,7 +9,7 @@ import { type InputValues, randomGraph, randomInputs } from "../support/random_g
 import { failureReport, shrink } from "../support/shrink.ts";
 import { runGraph } from "./run_graph.ts";
 
-const GRAPHS = 220;
+const GRAPHS = 120;
 /** Rounding of float32 over the graphs' depth; a wrong element is off by much more. */
 const TOLERANCE = 4e-4;
 
