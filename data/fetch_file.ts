@@ -44,6 +44,7 @@ export interface FetchOptions {
 
 /** What came of a download. */
 export interface FetchedFile {
+  /** Its size. */
   readonly bytes: number;
   /** In lower-case hexadecimal. */
   readonly sha256: string;
