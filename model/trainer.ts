@@ -12,7 +12,7 @@ import { runPipeline, type Submissions } from "./pipeline.ts";
 import { badTensorText, findBadTensor } from "./run/diagnose.ts";
 import { checkFinite, DivergedError } from "./run/finite.ts";
 import { type OpenRun, openRun } from "./run/open.ts";
-import { doDue, nextDue } from "./run/periodic.ts";
+import { doAtStart, doDue, nextDue } from "./run/periodic.ts";
 import { tokensPerStep, type TrainRequest } from "./run_options.ts";
 import type { RunProfile } from "./run_profile.ts";
 import { MAX_PENDING } from "./session.ts";
@@ -117,6 +117,7 @@ export class Trainer {
   *#submissions(run: OpenRun, progress: Progress): Submissions {
     const { plan: { steps }, tasks, checkpoints, samples, profile } = run;
     let chunk = 1;
+    if (progress.done === 0) yield* doAtStart(tasks);
     while (progress.done < steps && !this.#stopReason) {
       const { done: first } = progress;
       const due = nextDue(tasks, first);

@@ -9,6 +9,8 @@ import type { Submissions } from "../pipeline.ts";
 export interface PeriodicTask {
   /** Steps between two times; 0: never. */
   readonly every: number;
+  /** Whether it is done before the first step too. */
+  readonly isDueAtStart?: boolean;
   /** Whether it is done after the last step too, wherever that falls. */
   readonly isDueAtEnd: boolean;
   /** Does it, when `step` steps are done. */
@@ -21,6 +23,11 @@ export function nextDue(tasks: readonly PeriodicTask[], step: number): number {
     Infinity,
     ...tasks.filter(({ every }) => every > 0).map(({ every }) => (Math.floor(step / every) + 1) * every),
   );
+}
+
+/** Does what is due before the first step. */
+export function* doAtStart(tasks: readonly PeriodicTask[]): Submissions {
+  for (const task of tasks) if (task.every > 0 && task.isDueAtStart) yield* task.submissions(0);
 }
 
 /** Does what is due when `step` of `steps` steps are done, in the table's order. */

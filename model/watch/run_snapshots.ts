@@ -23,6 +23,8 @@ export function snapshotPlanOf(plan: RunPlan, tokenizer: Tokenizer): SnapshotPla
 
 /** The snapshots of one run. */
 export class RunSnapshots implements PeriodicTask {
+  /** What a model sees that knows nothing is the first picture. */
+  readonly isDueAtStart = true;
   readonly isDueAtEnd = true;
 
   private constructor(private readonly run: RunContext, private readonly snapshots: Snapshots) {}

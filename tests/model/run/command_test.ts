@@ -18,12 +18,24 @@ const lossOf = (stdout: string, step: number) =>
 
 Deno.test("old checkpoints go as they were told to, the disk is said before, and the run is listed", async () => {
   await withFolder(async (folder) => {
-    const flags = ["--steps=8", "--save-every=2", "--keep-last=1", "--keep-every=4", "--eval-every=4"];
+    const flags = [
+      "--steps=8",
+      "--save-every=2",
+      "--keep-last=1",
+      "--keep-every=4",
+      "--eval-every=4",
+      "--snapshot-every=4",
+    ];
     const { code, stdout, stderr } = await run("train", [...TINY, ...flags, `--out=${folder}/thin`]);
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /disk: at most 3 checkpoints of \d+ MB, \d+ MB in all of \d/);
     assertMatch(stdout, /step 4: saved .*, removed step 2/);
     assertEquals(checkpoints(`${folder}/thin`), ["step-000004", "step-000008"]);
+    const snapshots = [0, 4, 8].map((step) => `step-00000${step}.snap`);
+    assertEquals(checkpoints(`${folder}/thin/snapshots`), snapshots);
+    const watched = await run("watch-learning", [`--run=${folder}/thin`, "--json"]);
+    assertEquals(watched.code, 0, watched.stderr);
+    assertEquals((await Deno.stat(`${folder}/thin/watch.html`)).isFile, true);
 
     const listed = await run("runs", [`--dir=${folder}`, "--json"]);
     const [{ name, state, step, best_step }] = jsonLines(listed.stdout);
