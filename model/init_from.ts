@@ -87,7 +87,11 @@ export function refuseOtherModel(request: TrainRequest, { config, path }: Weight
 export async function requireSameTokens({ tokenizer, path }: Weights, name: TokenizerName): Promise<void> {
   const theirs = await tokenizerFromFile(join(path, "tokenizer.json"), tokenizer);
   if (theirs.name === name) return;
-  throw new InputError(`${FLAG} ${path}`, `its tokens are ${theirs.name}, the run's ${name}`, "take other weights");
+  throw new InputError(
+    `${FLAG} ${path}`,
+    `its tokens are ${theirs.name}, the run's ${name}`,
+    "take other weights",
+  );
 }
 
 /** The flat parameters of a model from trained weights: of position embeddings the first `context` rows. */

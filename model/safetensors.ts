@@ -259,7 +259,8 @@ function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: string): Float32Array<
 
 /** Values of f32 as bytes of a dtype, rounded to the nearest, ties to even. */
 function fromFloat32(data: Float32Array, dtype: TensorDType): Uint8Array {
-  const view = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength);
+  const view = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+    new Uint8Array(buffer, byteOffset, byteLength);
   if (dtype === "F32") return view(data);
   if (dtype === "F16") return view(new Float16Array(data));
   const words = new Uint32Array(data.buffer, data.byteOffset, data.length);

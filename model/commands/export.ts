@@ -14,7 +14,11 @@ import { userPath } from "./paths.ts";
 import { megabytes } from "./text.ts";
 
 const FLAGS = {
-  "dtype": { kind: "choice", choices: ["f32", "f16", "bf16"], help: "What the tensors are written in; left out: f32." },
+  "dtype": {
+    kind: "choice",
+    choices: ["f32", "f16", "bf16"],
+    help: "What the tensors are written in; left out: f32.",
+  },
   "shard": { kind: "text", metavar: "SIZE", help: "Largest file of tensors, such as 2GB; left out: 5GB." },
   "force": { kind: "switch", help: "Replace what is in the folder." },
   "json": { kind: "switch", help: "Write the result as JSON." },

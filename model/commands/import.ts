@@ -23,7 +23,11 @@ const FLAGS = {
   "name": { kind: "text", metavar: "NAME", help: "Name of the run that it becomes; left out: the model's." },
   "out": { kind: "text", metavar: "DIR", help: "Directory of the run; left out: runs/NAME." },
   "revision": { kind: "text", metavar: "REV", help: "Branch, tag or commit on the hub; left out: main." },
-  "mirror": { kind: "text", metavar: "URL", help: "Server in place of the hub; left out: HF_ENDPOINT, if it is set." },
+  "mirror": {
+    kind: "text",
+    metavar: "URL",
+    help: "Server in place of the hub; left out: HF_ENDPOINT, if it is set.",
+  },
   "json": { kind: "switch", help: "Write the result as JSON." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
@@ -46,10 +50,13 @@ async function main(args: readonly string[]): Promise<number> {
   const weights = await openHuggingFace(folder);
   const path = await importWeights(weights, run);
   const parameters = layoutParameters(weights.config).count;
-  if (values.json) console.log(JSON.stringify({ path, model, ...commit && { commit }, parameters, config: weights.config }));
-  else {
+  if (values.json) {
+    console.log(JSON.stringify({ path, model, ...commit && { commit }, parameters, config: weights.config }));
+  } else {
     screen.line(`${count(parameters)} parameters, in ${path}`);
-    screen.line(`continue a text: deno task generate --checkpoint ${run} --prompt "Hello, I'm a language model,"`);
+    screen.line(
+      `continue a text: deno task generate --checkpoint ${run} --prompt "Hello, I'm a language model,"`,
+    );
   }
   return 0;
 }
@@ -74,7 +81,11 @@ async function find(
     throw new InputError(model, problem, "name a folder that transformers' save_pretrained has made");
   }
   if (!MODEL_ID.test(model)) {
-    throw new InputError(model, "there is no such folder", "name one, or a model of the hub such as openai-community/gpt2");
+    throw new InputError(
+      model,
+      "there is no such folder",
+      "name one, or a model of the hub such as openai-community/gpt2",
+    );
   }
   const stop = new AbortController();
   onInterrupt(
@@ -91,7 +102,11 @@ async function find(
     endpoint: mirror,
     signal: stop.signal,
     onProgress: (bytes, total) =>
-      progress.show(bytes, total, (rate) => `${megabytes(bytes)} of ${megabytes(total)}, ${megabytes(rate)}/s`),
+      progress.show(
+        bytes,
+        total,
+        (rate) => `${megabytes(bytes)} of ${megabytes(total)}, ${megabytes(rate)}/s`,
+      ),
   });
   screen.line(`${model} at ${found.commit}, in ${found.folder}`);
   return found;

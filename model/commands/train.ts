@@ -91,7 +91,11 @@ const FLAGS = {
   "sample-every": every("text samples"),
   "hellaswag-every": every("HellaSwag evaluations"),
   "hellaswag-limit": size("Examples of each; left out: all 10,042."),
-  "hellaswag-file": { kind: "text", metavar: "FILE", help: "Their file; left out: the published one, downloaded once." },
+  "hellaswag-file": {
+    kind: "text",
+    metavar: "FILE",
+    help: "Their file; left out: the published one, downloaded once.",
+  },
   "snapshot-every": every("light snapshots for deno task watch-learning"),
   "snapshot-prompt": {
     kind: "text",

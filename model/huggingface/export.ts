@@ -34,7 +34,11 @@ const TORCH_DTYPES = { F32: "float32", F16: "float16", BF16: "bfloat16" } as con
  * @returns Bytes of all files.
  * @throws {InputError} when there are files in it already and `force` is not given.
  */
-export async function exportWeights(weights: Weights, folder: string, options: ExportOptions = {}): Promise<number> {
+export async function exportWeights(
+  weights: Weights,
+  folder: string,
+  options: ExportOptions = {},
+): Promise<number> {
   const { dtype = "F32", maxShardBytes = MAX_SHARD_BYTES, force = false } = options;
   if (!force) await requireEmpty(folder);
   const tensors = await weights.read();
@@ -98,16 +102,24 @@ async function writeFiles(
   if (shards.length > 1) texts[INDEX_FILE] = json(indexOf(shards, names, dtype));
   let bytes = 0;
   for (const [name, text] of Object.entries(texts)) {
-    const record = await writeDurably(join(folder, name), (file) => writeAll(file, new TextEncoder().encode(text)));
+    const record = await writeDurably(
+      join(folder, name),
+      (file) => writeAll(file, new TextEncoder().encode(text)),
+    );
     bytes += record.bytes;
   }
   for (const [i, shard] of shards.entries()) {
-    bytes += (await writeDurably(join(folder, names[i]), (file) => writeSafetensors(file, shard, {}, dtype))).bytes;
+    bytes += (await writeDurably(join(folder, names[i]), (file) =>
+      writeSafetensors(file, shard, {}, dtype))).bytes;
   }
   return bytes;
 }
 
-function shardsOf(config: ModelConfig, tensors: ReadonlyMap<string, Float32Array>, most: number): NamedTensor[][] {
+function shardsOf(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, Float32Array>,
+  most: number,
+): NamedTensor[][] {
   const shards: NamedTensor[][] = [[]];
   let count = 0;
   for (const { name, shape, rows } of layoutParameters(config).parameters) {
@@ -135,7 +147,9 @@ function indexOf(shards: readonly NamedTensor[][], names: readonly string[], dty
 }
 
 function generationConfig({ vocabulary }: ModelConfig): Record<string, unknown> {
-  const endOfText = vocabulary === GPT2_VOCABULARY ? { bos_token_id: vocabulary - 1, eos_token_id: vocabulary - 1 } : {};
+  const endOfText = vocabulary === GPT2_VOCABULARY
+    ? { bos_token_id: vocabulary - 1, eos_token_id: vocabulary - 1 }
+    : {};
   return { _from_model_config: true, ...endOfText };
 }
 

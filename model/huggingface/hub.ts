@@ -60,7 +60,12 @@ export async function downloadModel(
   const { token = Deno.env.get("HF_TOKEN"), onProgress = () => {}, signal, fetching } = options;
   const base = endpoint.replace(/\/+$/, "");
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-  const { commit, files } = await listFiles(`${base}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`, id, headers, signal);
+  const { commit, files } = await listFiles(
+    `${base}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`,
+    id,
+    headers,
+    signal,
+  );
   const folder = join(options.cache ?? cacheFolder(id), "hub", id.replace("/", "--"), commit);
   const total = files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
   const done = new Map<string, number>();
@@ -105,11 +110,21 @@ async function listFiles(
     }];
   });
   const files = all.filter(({ name }) => WANTED.has(name) || /^model-\d+-of-\d+\.safetensors$/.test(name));
-  if (!files.some(({ name }) => name === "config.json") || !files.some(({ name }) => name.endsWith(".safetensors"))) {
-    throw new DataError(id, "it has no config.json or no model.safetensors", "take another revision or model");
+  if (
+    !files.some(({ name }) => name === "config.json") ||
+    !files.some(({ name }) => name.endsWith(".safetensors"))
+  ) {
+    throw new DataError(
+      id,
+      "it has no config.json or no model.safetensors",
+      "take another revision or model",
+    );
   }
   // One whole file and its parts hold the same tensors.
-  return { commit, files: files.filter(({ name }) => !(isPart(name) && files.some(({ name }) => name === MODEL_FILE))) };
+  return {
+    commit,
+    files: files.filter(({ name }) => !(isPart(name) && files.some(({ name }) => name === MODEL_FILE))),
+  };
 }
 
 const isPart = (name: string) => name === INDEX_FILE || name.startsWith("model-");

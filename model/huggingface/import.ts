@@ -23,5 +23,10 @@ export async function importWeights(weights: Weights, run: string): Promise<stri
     shape: [rows, ...shape.slice(1)],
     data: tensors.get(name)!,
   }));
-  return await saveCheckpoint(run, { config, tokenizer, parameters, trainer: { step: 0, position: 0, seed: 0 } });
+  return await saveCheckpoint(run, {
+    config,
+    tokenizer,
+    parameters,
+    trainer: { step: 0, position: 0, seed: 0 },
+  });
 }

@@ -61,9 +61,16 @@ async function readTokenizer(path: string, { vocabulary }: ModelConfig): Promise
     const text = await Deno.readTextFile(file);
     const { vocabularySize } = await tokenizerFromFile(file, text);
     if (vocabularySize === vocabulary) return text;
-    throw new HuggingFaceError(file, `${vocabularySize} tokens, and config.json has ${vocabulary}`, "use the model's own file");
+    throw new HuggingFaceError(
+      file,
+      `${vocabularySize} tokens, and config.json has ${vocabulary}`,
+      "use the model's own file",
+    );
   }
-  const names: Readonly<Record<number, TokenizerName>> = { [BYTE_VOCABULARY]: "bytes", [GPT2_VOCABULARY]: "gpt2" };
+  const names: Readonly<Record<number, TokenizerName>> = {
+    [BYTE_VOCABULARY]: "bytes",
+    [GPT2_VOCABULARY]: "gpt2",
+  };
   const name = names[vocabulary];
   if (name) return (await loadTokenizer(name)).file();
   throw new HuggingFaceError(

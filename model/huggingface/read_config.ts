@@ -43,12 +43,20 @@ export function parseHuggingFaceConfig(path: string, text: string): ModelConfig 
   for (const [name, values] of Object.entries(FIXED)) {
     const value = fields[name] ?? undefined;
     if (values.includes(value)) continue;
-    const known = values.filter((each) => each !== undefined).map((each) => JSON.stringify(each)).join(" or ");
-    throw new HuggingFaceError(path, `${name} is ${JSON.stringify(value)}, and only ${known} is supported`, OTHER_MODEL);
+    const known = values.filter((each) => each !== undefined).map((each) => JSON.stringify(each)).join(
+      " or ",
+    );
+    throw new HuggingFaceError(
+      path,
+      `${name} is ${JSON.stringify(value)}, and only ${known} is supported`,
+      OTHER_MODEL,
+    );
   }
   const config = Object.fromEntries(SIZES.map(([own, theirs, older, most]) => {
     const value = fields[theirs] ?? (older === undefined ? undefined : fields[older]);
-    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most) return [own, value];
+    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most) {
+      return [own, value];
+    }
     const problem = `${theirs} is ${JSON.stringify(value)}, expected a whole number from 1 to ${most}`;
     throw new HuggingFaceError(path, problem, OTHER_MODEL);
   })) as unknown as ModelConfig;

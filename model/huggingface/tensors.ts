@@ -117,7 +117,11 @@ function collect(
       const own = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
       const said = map?.get(name);
       if (map && (said === undefined || join(folder, said) !== file.path)) {
-        throw new HuggingFaceError(file.path, `tensor ${name} is in it, and the index says ${said ?? "nothing of it"}`, REMEDY);
+        throw new HuggingFaceError(
+          file.path,
+          `tensor ${name} is in it, and the index says ${said ?? "nothing of it"}`,
+          REMEDY,
+        );
       }
       found.add(name);
       if (BUFFER.test(own)) continue;
@@ -127,7 +131,9 @@ function collect(
     }
   }
   for (const [name, file] of map ?? []) {
-    if (!found.has(name)) throw new HuggingFaceError(join(folder, file), `it lacks tensor ${name} of the index`, REMEDY);
+    if (!found.has(name)) {
+      throw new HuggingFaceError(join(folder, file), `it lacks tensor ${name} of the index`, REMEDY);
+    }
   }
   return places;
 }
@@ -172,4 +178,3 @@ async function requireTied({ file, name }: Place, embedding: Float32Array): Prom
     "take a model whose head is tied to its embedding",
   );
 }
-

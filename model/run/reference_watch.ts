@@ -57,11 +57,14 @@ export class ReferenceWatch {
 
 /** The alarm as one line. */
 export function alarmText({ tokens, loss, reference }: Comparison, { name, source }: ReferenceCurve): string {
-  return `ALARM: after ${
-    Math.round(tokens / 1e6).toLocaleString("en-US")
-  } million tokens the validation loss is ` +
-    `${loss.toFixed(3)}, ${(loss - reference).toFixed(2)} above the ${
-      reference.toFixed(3)
-    } of ${name} (${source}): ` +
-    "something is wrong; look at data, learning rate and batch size before you go on";
+  const gap = `${(loss - reference).toFixed(2)} above the ${reference.toFixed(3)} of ${name} (${source})`;
+  return `ALARM: after ${tokensText(tokens)} the validation loss is ${
+    loss.toFixed(3)
+  }, ${gap}: something is wrong; ` +
+    "look at data, learning rate and batch size before you go on";
+}
+
+function tokensText(tokens: number): string {
+  const [count, unit] = tokens < 1e6 ? [tokens, "tokens"] : [Math.round(tokens / 1e6), "million tokens"];
+  return `${count.toLocaleString("en-US")} ${unit}`;
 }

@@ -138,7 +138,10 @@ export function refreshRun(run: string, lines: readonly MetricsLine[]): void {
   try {
     const figures = figuresOf(lines);
     const columns = Object.keys(figures).map((column) => `${column} = :${column}`).join(", ");
-    database.prepare(`UPDATE runs SET ${columns} WHERE name = :name AND state <> 'running'`).run({ ...figures, name });
+    database.prepare(`UPDATE runs SET ${columns} WHERE name = :name AND state <> 'running'`).run({
+      ...figures,
+      name,
+    });
   } finally {
     database.close();
   }

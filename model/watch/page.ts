@@ -17,7 +17,9 @@ export function renderPage(data: PageData): string {
     style: `<style>\n${readText("style.css")}</style>`,
     modules: `<script type="importmap">${JSON.stringify({ imports: modules() })}</script>`,
     // A text of the model must not end the script that holds it.
-    data: `<script type="application/json" id="data">${JSON.stringify(data).replaceAll("<", "\\u003c")}</script>`,
+    data: `<script type="application/json" id="data">${
+      JSON.stringify(data).replaceAll("<", "\\u003c")
+    }</script>`,
     main: `<script type="module">import "${PREFIX}main.js";</script>`,
   };
   return readText("page.html").replace(/<!-- (\w+) -->/g, (_, name: string) => parts[name]);
