@@ -59,6 +59,8 @@ export interface Compilation {
   readonly kernels: readonly KernelIR[];
   /** Work ids in execution order. */
   readonly order: readonly number[];
+  /** Dispatches of the program, by position in the order: the first, and the one after the last. */
+  readonly launches: readonly (readonly [first: number, end: number])[];
   /** Offsets and lifetimes. */
   readonly placement: Placement;
   /** The finished program. */
@@ -112,10 +114,13 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   const scalarsBuffer = placement.buffers.length;
   const tiled = optimizations.has("tiles");
   const set = new KernelSet(placement, scalars, scalarsBuffer, target, tiled, options.schedules);
+  const launches: [number, number][] = [];
   timed("emit", () => {
     order.forEach((id, position) => {
       const { group } = storage.works[id];
+      const first = set.dispatches.length;
       set.add(ownedKernel(kernels[position], placement.owner), group ? group.id : -1);
+      launches.push([first, set.dispatches.length]);
     });
   });
   const buffers: BufferPlan[] = [...placement.buffers];
@@ -147,6 +152,7 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
     storage,
     kernels,
     order,
+    launches,
     placement,
     program,
     tunables,
