@@ -6,7 +6,7 @@
  */
 import { bytesPerElement } from "../compiler/dtype.ts";
 import { sizeOf } from "../compiler/graph.ts";
-import type { Dispatch, Program, ProgramTensor } from "../compiler/program.ts";
+import type { BufferRange, Dispatch, Program, ProgramTensor } from "../compiler/program.ts";
 import type { GpuDevice } from "./device.ts";
 import { BindingError, GpuError } from "./errors.ts";
 import { checkProgram } from "./limits.ts";
@@ -195,6 +195,28 @@ export class LoadedProgram {
   rangeOf({ range, shape, dtype }: ProgramTensor): ReadRange {
     const bytes = sizeOf(shape) * bytesPerElement(dtype);
     return { buffer: this.#buffers[range.buffer], offset: range.offset, bytes };
+  }
+
+  /** A range of one of the program's buffers, for whoever looks at values that are no outputs. */
+  rangeIn({ buffer, offset, size }: BufferRange): ReadRange {
+    return { buffer: this.#buffers[buffer], offset, bytes: size };
+  }
+
+  /**
+   * Queues some of the dispatches alone, from `first` up to `end`: for following a run kernel by kernel, after
+   * {@link upload}.
+   *
+   * @throws {GpuError} when the device failed, in these or earlier dispatches.
+   */
+  async runSome(first: number, end: number): Promise<void> {
+    this.device.throwIfFailed();
+    const { gpu } = this.device;
+    gpu.pushErrorScope("validation");
+    const encoder = gpu.createCommandEncoder({ label: this.program.name });
+    encodePass(encoder, this.program.name, this.launches.slice(first, end));
+    gpu.queue.submit([encoder.finish()]);
+    const error = await gpu.popErrorScope();
+    if (error) throw this.device.explain(error, place(this.program, this.launches[first]));
   }
 
   /** Frees this program's own buffers; states stay. */

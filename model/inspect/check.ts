@@ -1,0 +1,210 @@
+/**
+ * Check mode: runs a program one kernel at a time and holds every stored value against the float64 reference. A kernel's
+ * inputs are read from the device just before it runs, so the error of one kernel never counts for those after it; a wrong
+ * kernel is named even where everything downstream is wrong because of it.
+ *
+ * @module
+ */
+import { BASELINE, type Compilation, decompose, type Graph, sizeOf } from "../../compiler/mod.ts";
+import { printNode } from "../../compiler/print.ts";
+import { isolate, type IsolatedKernel, type Place } from "../../compiler/isolate.ts";
+import type { LoadedProgram, RunInputs } from "../../runtime/mod.ts";
+import { poison, readPlaces } from "../../runtime/values_at.ts";
+import { compareWithReference, type Deviation } from "./compare.ts";
+
+/** One kernel's farthest value. */
+export interface CheckedKernel {
+  /** Position in the order of execution. */
+  readonly position: number;
+  /** Name of its WGSL entry point. */
+  readonly kernel: string;
+  /** Title of its Kernel IR. */
+  readonly title: string;
+  /** The stored node that is farthest from float64, as text. */
+  readonly node: string;
+  /** The module that the node belongs to. */
+  readonly scope: string;
+  /** The line of source that the node comes from. */
+  readonly site?: string;
+  /** How far it is. */
+  readonly deviation: Deviation;
+  /** Names of loaded values that hold numbers that are not finite: the kernel before is to blame for those. */
+  readonly notFinite: readonly string[];
+}
+
+/** A kernel that was run but not checked. */
+export interface SkippedKernel {
+  /** Position in the order of execution. */
+  readonly position: number;
+  /** Name of its WGSL entry point. */
+  readonly kernel: string;
+  /** Seconds that the host would need for it, roughly. */
+  readonly seconds: number;
+}
+
+/** What a check found. */
+export interface CheckReport {
+  /** Name of the program. */
+  readonly program: string;
+  /** Checked kernels, the largest errors first. */
+  readonly kernels: readonly CheckedKernel[];
+  /** Kernels that would have taken too long. */
+  readonly skipped: readonly SkippedKernel[];
+  /** Milliseconds that it took. */
+  readonly ms: number;
+}
+
+/** How to check. */
+export interface CheckOptions {
+  /** Seconds that the reference may take for one kernel; 20 by default. Kernels that seem to need longer are skipped. */
+  readonly limit?: number;
+  /** Positions to check; all by default. The others run all the same. */
+  readonly only?: ReadonlySet<number>;
+  /** Is told of every kernel as it is done. */
+  readonly onProgress?: (done: number, of: number) => void;
+}
+
+const LIMIT_SECONDS = 20;
+
+/**
+ * Runs a program once on a step's inputs, kernel by kernel, and checks every kernel.
+ *
+ * @param loaded The program, on a device, with its states filled.
+ * @param compilation All stages of its compilation; the program's own texts may be others.
+ * @throws {BindingError} when an input is missing or does not fit.
+ * @throws {GpuError} when the device fails.
+ */
+export async function checkProgram(
+  loaded: LoadedProgram,
+  compilation: Compilation,
+  inputs: RunInputs,
+  { limit = LIMIT_SECONDS, only, onProgress }: CheckOptions = {},
+): Promise<CheckReport> {
+  const started = performance.now();
+  loaded.upload(inputs);
+  const count = compilation.order.length;
+  const kernels: CheckedKernel[] = [];
+  const skipped: SkippedKernel[] = [];
+  let unread = 0; // dispatches that have not been queued
+  for (let position = 0; position < count; position++) {
+    if (only && !only.has(position)) continue;
+    const isolated = isolate(compilation, position);
+    const kernel = kernelName(loaded, isolated);
+    const seconds = referenceSeconds(isolated.graph);
+    if (seconds > limit) {
+      skipped.push({ position, kernel, seconds });
+      continue;
+    }
+    const [first, end] = isolated.launches;
+    if (unread < first) await loaded.runSome(unread, first);
+    unread = end;
+    const { given, stored } = await runIsolated(loaded, isolated);
+    const values = { ...given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
+    kernels.push(judge(compilation, isolated, kernel, values, stored));
+    onProgress?.(position + 1, count);
+  }
+  if (unread < loaded.launches.length) await loaded.runSome(unread, loaded.launches.length);
+  kernels.sort((a, b) => rank(b.deviation) - rank(a.deviation) || a.position - b.position);
+  return { program: loaded.program.name, kernels, skipped, ms: performance.now() - started };
+}
+
+/** True for an error that rounding does not explain. */
+export function isWrong({ deviation }: CheckedKernel): boolean {
+  return deviation.excess > 1;
+}
+
+/** Name of a kernel; one that was cut into windows has several, of which this is the first. */
+export function kernelName({ program }: LoadedProgram, { launches: [first] }: IsolatedKernel): string {
+  return program.kernels[program.dispatches[first].kernel].name;
+}
+
+type NamedValues = Record<string, Float64Array>;
+
+/** Runs one kernel: what it was given, and what it stored, by node; a value with several places is compared in each. */
+async function runIsolated(
+  loaded: LoadedProgram,
+  { launches, loads, stores }: IsolatedKernel,
+): Promise<{ given: NamedValues; stored: NamedValues[] }> {
+  const given = await readPlaces(loaded, loads.map(({ places }) => places[0]));
+  const read = loads.flatMap(({ places }) => places);
+  for (const place of stores.flatMap(({ places }) => places)) {
+    if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
+  }
+  await loaded.runSome(...launches);
+  const most = Math.max(...stores.map(({ places }) => places.length));
+  const copies = Array.from(
+    { length: most },
+    (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
+  );
+  const values = await readPlaces(loaded, copies.flat());
+  return {
+    given: Object.fromEntries(loads.map(({ name }, i) => [name, given[i]])),
+    stored: copies.map((_, copy) =>
+      Object.fromEntries(stores.map(({ name }, i) => [name, values[copy * stores.length + i]]))
+    ),
+  };
+}
+
+function overlaps(a: Place, b: Place): boolean {
+  return a.buffer === b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+}
+
+function judge(
+  { simplified }: Compilation,
+  { position, title, graph, loads, stores }: IsolatedKernel,
+  kernel: string,
+  given: NamedValues,
+  stored: readonly NamedValues[],
+): CheckedKernel {
+  let worst: { readonly name: string; readonly deviation: Deviation } | undefined;
+  for (const copy of stored) {
+    for (const [name, deviation] of Object.entries(compareWithReference(graph, given, copy))) {
+      if (!worst || rank(deviation) > rank(worst.deviation)) worst = { name, deviation };
+    }
+  }
+  const { name, deviation } = worst!;
+  const node = simplified.nodes[stores.find((store) => store.name === name)!.node];
+  const { scope, site } = node.origin;
+  const notFinite = loads.filter((load) => !given[load.name].every(Number.isFinite));
+  return {
+    position,
+    kernel,
+    title,
+    node: printNode(node),
+    scope,
+    ...site === undefined ? {} : { site },
+    deviation,
+    notFinite: notFinite.map((load) => load.name),
+  };
+}
+
+/** Order of deviations: by what rounding does not explain, then by size. */
+function rank({ excess, relative }: Deviation): number {
+  return excess === Infinity ? Infinity : excess + 1e-9 * relative;
+}
+
+/** The scalars that a graph reads, as the device has them. */
+function scalarsOf({ nodes }: Graph, scalars: Readonly<Record<string, number>>): NamedValues {
+  const read = nodes.filter(({ op, attrs }) => op === "input" && attrs.role === "scalar");
+  return Object.fromEntries(read.map(({ attrs, dtype }) => {
+    const name = attrs.name as string;
+    return [name, Float64Array.of(dtype === "f32" ? Math.fround(scalars[name]) : scalars[name])];
+  }));
+}
+
+/** Measured on one core: a multiply-add of a product takes about a nanosecond, an element of anything else ten. */
+const SECONDS = { product: 1.2e-9, element: 1.2e-8 };
+
+/** Seconds that the host needs to evaluate a graph, roughly. */
+export function referenceSeconds(graph: Graph): number {
+  const { nodes } = decompose(graph, BASELINE);
+  return nodes.reduce((sum, { op, inputs, attrs, shape }) => {
+    const size = sizeOf(shape);
+    if (op === "constant" || op === "input" || op === "reshape") return sum;
+    if (op !== "matmul") {
+      return sum + SECONDS.element * Math.max(size, ...inputs.map((id) => sizeOf(nodes[id].shape)));
+    }
+    const [rows, depth] = nodes[inputs[0]].shape.slice(-2);
+    return sum + SECONDS.product * size * (attrs.transA ? rows : depth);
+  }, 0);
+}
