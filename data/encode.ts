@@ -95,10 +95,17 @@ export function* pieces(text: string, length: number = PIECE_LENGTH): Generator<
   }
 }
 
+/** White space for GPT-2's pre-tokenizer or for JavaScript. */
+const ANY_SPACE = /[\s\x85]/;
+
 /**
- * JavaScript's white space lacks U+0085 and has U+FEFF where the pre-tokenizer's is the other way round: next to either,
- * nothing is cut.
+ * Whether text can be cut before the character at `at`. JavaScript's white space lacks U+0085 and has U+FEFF where the
+ * pre-tokenizer's is the other way round: next to either, nothing is cut.
  */
-function isCut(text: string, at: number): boolean {
-  return at > 0 && /[ \n\r\t]/.test(text[at]) && /[^\s\x85]/.test(text[at - 1]);
+export function isCut(text: string, at: number): boolean {
+  const after = text.charCodeAt(at);
+  if (after !== 32 && after !== 10 && after !== 13 && after !== 9) return false;
+  if (at === 0) return false;
+  const before = text.charCodeAt(at - 1);
+  return before > 32 && before < 127 || !ANY_SPACE.test(text[at - 1]);
 }

@@ -5,9 +5,8 @@
  * @module
  */
 import { delay } from "@std/async/delay";
-import { encodeHex } from "@std/encoding";
 import { dirname } from "@std/path";
-import { createHash } from "node:crypto";
+import { type FileSum, sumOpenFile, syncFolder } from "./durable.ts";
 import { DataError } from "./errors.ts";
 
 /** A file that can be downloaded. */
@@ -43,12 +42,7 @@ export interface FetchOptions {
 }
 
 /** What came of a download. */
-export interface FetchedFile {
-  /** Its size. */
-  readonly bytes: number;
-  /** In lower-case hexadecimal. */
-  readonly sha256: string;
-}
+export type FetchedFile = FileSum;
 
 const MOST_WAIT_MS = 60_000;
 /** A wrong file is asked for once more: the part that was there may have been of another version. */
@@ -99,7 +93,7 @@ export async function fetchFile(
 async function existing({ bytes, sha256 }: RemoteFile, path: string): Promise<FetchedFile | undefined> {
   try {
     using file = await Deno.open(path);
-    const found = await measure(file);
+    const found = await sumOpenFile(file);
     return (bytes ?? found.bytes) === found.bytes && (sha256 ?? found.sha256) === found.sha256
       ? found
       : undefined;
@@ -128,7 +122,7 @@ async function removeIfEmpty(path: string): Promise<void> {
 async function fetchInto(part: Deno.FsFile, file: RemoteFile, options: FetchOptions): Promise<FetchedFile> {
   for (let wrong = 1;; wrong++) {
     await fetchAll(part, file, options);
-    const found = await measure(part);
+    const found = await sumOpenFile(part);
     const { bytes = found.bytes, sha256 = found.sha256 } = file;
     if (found.bytes === bytes && found.sha256 === sha256) return found;
     await part.truncate(0);
@@ -250,28 +244,6 @@ function retryAfter(text: string | null): number | undefined {
 
 async function sizeOf(file: Deno.FsFile): Promise<number> {
   return (await file.stat()).size;
-}
-
-async function measure(file: Deno.FsFile): Promise<FetchedFile> {
-  const hash = createHash("sha256");
-  const buffer = new Uint8Array(1 << 20);
-  let bytes = 0;
-  await file.seek(0, Deno.SeekMode.Start);
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer)) {
-    hash.update(buffer.subarray(0, read));
-    bytes += read;
-  }
-  return { bytes, sha256: encodeHex(hash.digest()) };
-}
-
-/** Windows and some network file systems cannot sync a folder. */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    using folder = await Deno.open(path);
-    await folder.sync();
-  } catch {
-    // the file itself is synced
-  }
 }
 
 /** What the file system refuses, as opposed to a connection. */
