@@ -81,29 +81,25 @@ export async function checkProgram(
   { limit = LIMIT_SECONDS, only, onProgress }: CheckOptions = {},
 ): Promise<CheckReport> {
   const started = performance.now();
-  loaded.upload(inputs);
-  const count = compilation.order.length;
-  const kernels: CheckedKernel[] = [];
+  const jobs: IsolatedKernel[] = [];
   const skipped: SkippedKernel[] = [];
-  let unread = 0; // dispatches that have not been queued
-  for (let position = 0; position < count; position++) {
+  for (let position = 0; position < compilation.order.length; position++) {
     if (only && !only.has(position)) continue;
     const isolated = isolate(compilation, position);
-    const kernel = kernelName(loaded, isolated);
     const seconds = referenceSeconds(isolated.graph);
-    if (seconds > limit) {
-      skipped.push({ position, kernel, seconds });
-      continue;
-    }
-    const [first, end] = isolated.launches;
-    if (unread < first) await loaded.runSome(unread, first);
-    unread = end;
-    const { given, stored } = await runIsolated(loaded, isolated);
-    const values = { ...given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
-    kernels.push(judge(compilation, isolated, kernel, values, stored));
-    onProgress?.(position + 1, count);
+    if (seconds <= limit) jobs.push(isolated);
+    else skipped.push({ position, kernel: kernelName(loaded, isolated), seconds });
   }
-  if (unread < loaded.launches.length) await loaded.runSome(unread, loaded.launches.length);
+  loaded.upload(inputs);
+  const kernels: CheckedKernel[] = [];
+  const walk = new Walk(loaded);
+  for (const [done, isolated] of jobs.entries()) {
+    const { given, stored } = await walk.run(isolated, jobs[done + 1]);
+    const values = { ...given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
+    kernels.push(judge(compilation, isolated, kernelName(loaded, isolated), values, stored));
+    onProgress?.(done + 1, jobs.length);
+  }
+  await walk.finish();
   kernels.sort((a, b) => rank(b.deviation) - rank(a.deviation) || a.position - b.position);
   return { program: loaded.program.name, kernels, skipped, ms: performance.now() - started };
 }
@@ -120,29 +116,51 @@ export function kernelName({ program }: LoadedProgram, { launches: [first] }: Is
 
 type NamedValues = Record<string, Float64Array>;
 
-/** Runs one kernel: what it was given, and what it stored, by node; a value with several places is compared in each. */
-async function runIsolated(
-  loaded: LoadedProgram,
-  { launches, loads, stores }: IsolatedKernel,
-): Promise<{ given: NamedValues; stored: NamedValues[] }> {
-  const given = await readPlaces(loaded, loads.map(({ places }) => places[0]));
-  const read = loads.flatMap(({ places }) => places);
-  for (const place of stores.flatMap(({ places }) => places)) {
-    if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
+/** What one kernel was given, by node, and what it stored: once for each place that a value goes to. */
+interface Run {
+  readonly given: NamedValues;
+  readonly stored: readonly NamedValues[];
+}
+
+/** Goes through a program's dispatches, stopping at the kernels of interest. */
+class Walk {
+  #next = 0;
+  /** What the next kernel will read, where that is known: a readback is dear, whatever it brings. */
+  #given?: readonly Float64Array[];
+
+  constructor(readonly loaded: LoadedProgram) {}
+
+  /** Runs everything before a kernel, and the kernel; `next` is the one after which this will be called again. */
+  async run({ launches: [first, end], loads, stores }: IsolatedKernel, next?: IsolatedKernel): Promise<Run> {
+    const { loaded } = this;
+    if (this.#next < first) await loaded.runSome(this.#next, first);
+    const read = loads.map(({ places }) => places[0]);
+    const given = this.#given ?? await readPlaces(loaded, read);
+    const written = stores.flatMap(({ places }) => places);
+    for (const place of written) if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
+    await loaded.runSome(first, end);
+    this.#next = end;
+    const most = Math.max(...stores.map(({ places }) => places.length));
+    const copies = Array.from(
+      { length: most },
+      (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
+    );
+    const ahead = next?.launches[0] === end ? next.loads.map(({ places }) => places[0]) : undefined;
+    const values = await readPlaces(loaded, [...copies.flat(), ...ahead ?? []]);
+    this.#given = ahead && values.slice(-ahead.length || values.length);
+    return {
+      given: Object.fromEntries(loads.map(({ name }, i) => [name, given[i]])),
+      stored: copies.map((_, copy) =>
+        Object.fromEntries(stores.map(({ name }, i) => [name, values[copy * stores.length + i]]))
+      ),
+    };
   }
-  await loaded.runSome(...launches);
-  const most = Math.max(...stores.map(({ places }) => places.length));
-  const copies = Array.from(
-    { length: most },
-    (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
-  );
-  const values = await readPlaces(loaded, copies.flat());
-  return {
-    given: Object.fromEntries(loads.map(({ name }, i) => [name, given[i]])),
-    stored: copies.map((_, copy) =>
-      Object.fromEntries(stores.map(({ name }, i) => [name, values[copy * stores.length + i]]))
-    ),
-  };
+
+  /** Runs what is left. */
+  async finish(): Promise<void> {
+    const { length } = this.loaded.launches;
+    if (this.#next < length) await this.loaded.runSome(this.#next, length);
+  }
 }
 
 function overlaps(a: Place, b: Place): boolean {

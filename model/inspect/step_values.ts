@@ -1,7 +1,8 @@
 /**
  * The values that a program is checked on: those of a real step where the program is a training program (parameters from
  * the seed or a checkpoint, a batch of the data, the scalars of the first step), and small seeded numbers for whatever is
- * left. Moments are never zero, because a kernel that forgets them would pass.
+ * left. Nothing is zero throughout, because a kernel that forgets it would pass: fresh parameters are moved a little, as the
+ * first steps would move them, and moments are made up.
  *
  * @module
  */
@@ -45,6 +46,8 @@ export interface StepSources {
 
 /** Spread of made-up numbers. */
 const SPREAD = 0.1;
+/** How far the first steps move a parameter. */
+const FIRST_STEPS = 1e-2;
 /** Spread of made-up moments: that of gradients. */
 const MOMENTS = 1e-3;
 /** Made-up whole numbers lie below this. */
@@ -74,7 +77,9 @@ export async function stepValues(
     goodSteps: Float32Array.of(0),
   };
   if (needs(arenaNames(layout, "params"))) {
-    const flat = weights ? await initialValues(weights, model) : await freshParameters(device, plan, layout);
+    const flat = weights
+      ? await initialValues(weights, model)
+      : moved(await freshParameters(device, plan, layout));
     Object.assign(values, inArenas(layout, "params", flat));
   }
   if (needs(arenaNames(layout, "v"))) {
@@ -150,6 +155,12 @@ async function freshParameters(
   loaded.destroy();
   states.destroy();
   return flat;
+}
+
+/** Parameters after a step or two. */
+function moved(flat: Float32Array): Float32Array {
+  const noise = uniform(flat.length, 0);
+  return flat.map((value, i) => value + FIRST_STEPS * noise[i]);
 }
 
 function inArenas(layout: ParameterLayout, kind: string, flat: Float32Array): Record<string, TensorData> {
