@@ -61,6 +61,22 @@ export class MemoryBudgetError extends Error {
   }
 }
 
+/** Values given to a program, or asked of it, that do not fit its inputs and outputs. */
+export class BindingError extends Error {
+  /** Survives a Worker, where the class does not. */
+  override readonly name = "BindingError";
+  /**
+   * Names program and tensor.
+   *
+   * @param program Name of the program.
+   * @param tensor Name of the input or output.
+   * @param problem What does not fit.
+   */
+  constructor(readonly program: string, readonly tensor: string, readonly problem: string) {
+    super(`program ${program}: ${tensor}: ${problem}`);
+  }
+}
+
 /** A graph whose text or structure is not well formed. */
 export class GraphError extends Error {
   /** Name of the class. */

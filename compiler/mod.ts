@@ -1,7 +1,24 @@
 /**
  * Sinter's compiler: a function over tensors in, a program of WGSL kernels out. Pure and synchronous; it never touches a
- * device. Read the files in the order of the pipeline: `trace`, `differentiate`, `decompose`, `simplify`, `split`,
- * `fuse`, `storage`, `lower_work`, `order`, `plan`, `emit`; `compile` puts them together.
+ * device, which `compile` is given by its caller. `compiler/README.md` walks one small function through all of it. Read
+ * the files in the order of the pipeline: `trace`, `differentiate`, `decompose`, `simplify`, `split`, `fuse`, `storage`,
+ * `lower_work`, `order`, `plan`, `emit`; `compile` puts them together, `jit` runs what they make.
+ *
+ * @example A training step, as a program of kernels
+ * ```ts
+ * import { BASELINE, compileGraph, grad, trace } from "./mod.ts";
+ *
+ * const graph = trace(({ w, x, y }) => {
+ *   const loss = x.matmul(w).sub(y).pow(2).mean();
+ *   return { loss, w: w.sub(grad(loss, [w])[0].mul(0.1)) };
+ * }, {
+ *   w: { shape: [3, 1], dtype: "f32", role: "state" },
+ *   x: { shape: [8, 3], dtype: "f32", role: "batch" },
+ *   y: { shape: [8, 1], dtype: "f32", role: "batch" },
+ * }, { donates: { w: "w" } });
+ * const program = compileGraph(graph, BASELINE);
+ * console.log(program.kernels.map((kernel) => kernel.name), program.memory.peakBytes);
+ * ```
  *
  * @module
  */
@@ -10,7 +27,14 @@ export { type Compilation, compileGraph, type CompileOptions, compileStages } fr
 export { decompose, type Keep } from "./decompose.ts";
 export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat, isHalf } from "./dtype.ts";
-export { GraphError, InternalError, LimitError, MemoryBudgetError, ShapeError } from "./errors.ts";
+export {
+  BindingError,
+  GraphError,
+  InternalError,
+  LimitError,
+  MemoryBudgetError,
+  ShapeError,
+} from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
 export { type ProgramReport, type ReportedDispatch, type ReportedGroup, reportOf } from "./report.ts";
 export type { Boundary, Fusion, Group, GroupKind, Mode, Optimization } from "./fusion.ts";
@@ -29,6 +53,19 @@ export {
 } from "./graph.ts";
 export { hashGraph } from "./hash.ts";
 export type { Atom, IndexExpr, Term } from "./index_expr.ts";
+export {
+  type CallArguments,
+  compile,
+  type Compiled,
+  type Device,
+  type DeviceProgram,
+  type DeviceStates,
+  type HostArray,
+  type JitOptions,
+  type StateSpec,
+  type StateSpecs,
+  type TensorData,
+} from "./jit.ts";
 export { ParseError, parseGraph } from "./parse.ts";
 export { printGraph, type PrintOptions } from "./print.ts";
 export type {

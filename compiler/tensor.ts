@@ -315,6 +315,15 @@ export class Tensor {
     if (this.shape.length < 2 || other.shape.length < 2) {
       throw this.#error("matmul", `cannot multiply [${this.shape}] by [${other.shape}]: two axes at least`);
     }
+    const depth = this.shape[this.shape.length - 1];
+    if (
+      this.shape.length > 2 && other.shape.length === 2 && !transA && depth === other.shape[transB ? 1 : 0]
+    ) {
+      // The same matrix for all of the batch: one tall product, and so is its gradient.
+      const leading = this.shape.slice(0, -1);
+      const product = this.reshape([sizeOf(leading), depth]).matmul(other, { transB });
+      return product.reshape([...leading, product.shape[1]]);
+    }
     const [a, b] = [this.shape.slice(0, -2), other.shape.slice(0, -2)];
     const batch = broadcastShapes("matmul", a, b, this.context);
     const left = this.broadcastTo([...batch, ...this.shape.slice(-2)]);

@@ -1,8 +1,10 @@
 /**
- * The errors that the runtime throws, besides the compiler's `LimitError`. Facts are in fields; messages are one line.
+ * The errors that the runtime throws, besides the compiler's `LimitError` and `BindingError`. Facts are in fields;
+ * messages are one line.
  *
  * @module
  */
+export { BindingError } from "../compiler/errors.ts";
 
 /** No usable WebGPU device. */
 export class DeviceError extends Error {
@@ -59,22 +61,6 @@ export class GpuError extends Error {
     this.program = place.program;
     this.kernel = place.kernel;
     this.buffer = place.buffer;
-  }
-}
-
-/** Values given to a program, or asked of it, that do not fit its inputs and outputs. */
-export class BindingError extends Error {
-  /** Survives a Worker, where the class does not. */
-  override readonly name = "BindingError";
-  /**
-   * Names program and tensor.
-   *
-   * @param program Name of the program.
-   * @param tensor Name of the input or output.
-   * @param problem What does not fit.
-   */
-  constructor(readonly program: string, readonly tensor: string, readonly problem: string) {
-    super(`program ${program}: ${tensor}: ${problem}`);
   }
 }
 

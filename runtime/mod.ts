@@ -25,7 +25,7 @@ export {
   type HostArray,
   type JitOptions,
   type StateSpec,
-} from "./jit.ts";
+} from "../compiler/jit.ts";
 export { checkProgram } from "./limits.ts";
 export { DeviceMemory } from "./memory.ts";
 export { type KernelLayout, PipelineCache } from "./pipelines.ts";

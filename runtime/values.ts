@@ -4,17 +4,12 @@
  * @module
  */
 import type { DType } from "../compiler/dtype.ts";
+import { BindingError } from "../compiler/errors.ts";
 import { sizeOf } from "../compiler/graph.ts";
+import type { TensorData } from "../compiler/jit.ts";
 import type { ProgramScalar, ProgramTensor } from "../compiler/program.ts";
-import { BindingError } from "./errors.ts";
 
-/** Values of a tensor, row by row. f16 may also be given as its bits in a `Uint16Array`, bf16 always is; a bool is 0 or 1. */
-export type TensorData =
-  | Float32Array<ArrayBufferLike>
-  | Float16Array<ArrayBufferLike>
-  | Int32Array<ArrayBufferLike>
-  | Uint32Array<ArrayBufferLike>
-  | Uint16Array<ArrayBufferLike>;
+export type { TensorData };
 
 const ARRAYS = {
   f32: Float32Array,
