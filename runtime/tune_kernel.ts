@@ -11,6 +11,7 @@ import type { Dispatch } from "../compiler/program.ts";
 import { type Schedule, scheduleText } from "../compiler/wgsl/template.ts";
 import type { GpuDevice } from "./device.ts";
 import { GpuError } from "./errors.ts";
+import { encodeKernel, median, type ReadyKernel, timePasses } from "./timed_passes.ts";
 import { download, type ReadRange, upload } from "./transfer.ts";
 import type { Verdict } from "./tune_search.ts";
 import { type TensorData, toTensorData } from "./values.ts";
@@ -41,11 +42,6 @@ const TOLERANCE: Readonly<Record<DType, number>> = {
 /** Whole numbers come from comparisons of rounded values: so many of them may differ. */
 const FLIPPED = 1e-3;
 
-interface Ready {
-  readonly pipeline: GPUComputePipeline;
-  readonly workgroups: Dispatch["workgroups"];
-}
-
 interface Output {
   readonly range: ReadRange;
   readonly dtype: DType;
@@ -53,7 +49,7 @@ interface Output {
 
 /** A kernel, ready to be run under any of its schedules. Made by {@link KernelBench.open}. */
 export class KernelBench {
-  readonly #ready = new Map<string, Ready>();
+  readonly #ready = new Map<string, ReadyKernel>();
   #expected?: readonly TensorData[];
 
   private constructor(
@@ -101,7 +97,7 @@ export class KernelBench {
   /** Milliseconds of one dispatch under a schedule, roughly, for the price of one readback. */
   async glance(schedule: Schedule): Promise<number> {
     const ready = await this.#prepare(schedule);
-    return Math.min(...await this.#measure([1, 2].map(() => ({ ready, dispatches: 1 }))));
+    return Math.min(...await timePasses(this.device, [1, 2].map(() => ({ ready, dispatches: 1 }))));
   }
 
   /** Milliseconds of one dispatch under a schedule, from a few. */
@@ -109,7 +105,7 @@ export class KernelBench {
     const ready = await this.#prepare(schedule);
     const dispatches = dispatchesFor(await this.glance(schedule));
     const passes = Array.from({ length: ROUNDS.least }, () => ({ ready, dispatches }));
-    return median(await this.#measure(passes));
+    return median(await timePasses(this.device, passes));
   }
 
   /** Checks a challenger's results, and times it in alternation with the best so far unless it is hopeless. */
@@ -120,7 +116,7 @@ export class KernelBench {
       if (wrong) return { kind: "rejected", reason: wrong };
       const pair = [await this.#prepare(challenger), await this.#prepare(best)];
       const passes = [...pair, ...pair].map((ready) => ({ ready, dispatches: 1 }));
-      const times = await this.#measure(passes);
+      const times = await timePasses(this.device, passes);
       const [challengerMs, bestMs] = [Math.min(times[0], times[2]), Math.min(times[1], times[3])];
       if (challengerMs > HOPELESS * bestMs) return { kind: "timed", challengerMs, bestMs };
       return await this.#duel(pair, bestMs);
@@ -143,7 +139,7 @@ export class KernelBench {
    * since other work only ever makes a dispatch slower, the shortest times must agree: the less favourable of the two
    * ratios counts.
    */
-  async #duel([challenger, best]: readonly Ready[], bestMs: number): Promise<Verdict> {
+  async #duel([challenger, best]: readonly ReadyKernel[], bestMs: number): Promise<Verdict> {
     const dispatches = dispatchesFor(bestMs);
     const rounds = Math.floor(DUEL_MS / (2 * dispatches * bestMs));
     const count = Math.max(ROUNDS.least, Math.min(ROUNDS.most, rounds));
@@ -151,7 +147,7 @@ export class KernelBench {
       const pair = [{ ready: challenger, dispatches }, { ready: best, dispatches }];
       return round % 2 === 0 ? pair : pair.reverse();
     });
-    const times = await this.#measure(passes.flat());
+    const times = await timePasses(this.device, passes.flat());
     const pairs = passes.map((_, round) => {
       const [a, b] = times.slice(2 * round, 2 * round + 2);
       return round % 2 === 0 ? [a, b] : [b, a];
@@ -161,12 +157,12 @@ export class KernelBench {
     return { kind: "timed", challengerMs: Math.max(typical, shortest) * bestMs, bestMs };
   }
 
-  async #prepare(schedule: Schedule): Promise<Ready> {
+  async #prepare(schedule: Schedule): Promise<ReadyKernel> {
     const text = scheduleText(schedule);
     let ready = this.#ready.get(text);
     if (!ready) {
       const { source, workgroups } = this.tunable.variant(schedule);
-      ready = { pipeline: await this.device.pipelines.get(source, "tuning"), workgroups };
+      ready = { pipeline: await this.device.pipelines.get(source, "tuning"), group: this.group, workgroups };
       this.#ready.set(text, ready);
     }
     return ready;
@@ -181,78 +177,17 @@ export class KernelBench {
     });
     const encoder = this.device.gpu.createCommandEncoder({ label: "tuning" });
     const pass = encoder.beginComputePass();
-    this.#encode(pass, ready, 1);
+    encodeKernel(pass, { ready, dispatches: 1 });
     pass.end();
     this.device.gpu.queue.submit([encoder.finish()]);
     const bytes = await download(this.device, this.outputs.map(({ range }) => range));
     return bytes.map((part, i) => toTensorData(part, this.outputs[i].dtype));
-  }
-
-  #encode(pass: GPUComputePassEncoder, { pipeline, workgroups }: Ready, dispatches: number): void {
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, this.group);
-    for (let i = 0; i < dispatches; i++) pass.dispatchWorkgroups(...workgroups);
-  }
-
-  /** Milliseconds of one dispatch in each pass. */
-  async #measure(passes: readonly { ready: Ready; dispatches: number }[]): Promise<number[]> {
-    const { gpu, info } = this.device;
-    if (info.timestamps) {
-      const times = await this.#stamped(passes);
-      // Drivers that grant timestamps and then give none are known.
-      if (times.every((time) => time > 0)) return times;
-    }
-    const times: number[] = [];
-    for (const { ready, dispatches } of passes) {
-      const encoder = gpu.createCommandEncoder({ label: "tuning" });
-      const pass = encoder.beginComputePass();
-      this.#encode(pass, ready, dispatches);
-      pass.end();
-      const commands = encoder.finish();
-      const start = performance.now();
-      gpu.queue.submit([commands]);
-      times.push((await this.device.idle() - start) / dispatches);
-    }
-    return times;
-  }
-
-  /** By the device's clock, all passes in one submission. */
-  async #stamped(passes: readonly { ready: Ready; dispatches: number }[]): Promise<number[]> {
-    const { device } = this;
-    const count = passes.length * 2;
-    const querySet = device.gpu.createQuerySet({ type: "timestamp", count });
-    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
-    const stamps = device.memory.allocate("tuning.timestamps", count * 8, usage);
-    const encoder = device.gpu.createCommandEncoder({ label: "tuning" });
-    passes.forEach(({ ready, dispatches }, i) => {
-      const timestampWrites = {
-        querySet,
-        beginningOfPassWriteIndex: i * 2,
-        endOfPassWriteIndex: i * 2 + 1,
-      };
-      const pass = encoder.beginComputePass({ timestampWrites });
-      this.#encode(pass, ready, dispatches);
-      pass.end();
-    });
-    encoder.resolveQuerySet(querySet, 0, count, stamps, 0);
-    device.gpu.queue.submit([encoder.finish()]);
-    const [bytes] = await download(device, [{ buffer: stamps, offset: 0, bytes: count * 8 }]);
-    const nanoseconds = new BigUint64Array(bytes.buffer);
-    device.memory.free(stamps);
-    querySet.destroy();
-    return passes.map(({ dispatches }, i) =>
-      Number(nanoseconds[i * 2 + 1] - nanoseconds[i * 2]) / 1e6 / dispatches
-    );
   }
 }
 
 /** Dispatches in one measurement of a kernel that takes `ms`. */
 function dispatchesFor(ms: number): number {
   return Math.max(1, Math.min(MOST_DISPATCHES, Math.ceil(PIECE_MS / ms)));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
 function rangesOf(buffer: GPUBuffer, size: number, dtype: DType): Output[] {
