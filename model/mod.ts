@@ -88,6 +88,7 @@ export {
   type TrainRequest,
 } from "./run_options.ts";
 export type { DiskPlan } from "./run/disk_plan.ts";
+export type { Watching } from "./run/watching.ts";
 export {
   learningRate,
   type Schedule,

@@ -20,8 +20,8 @@ import {
   scheduleChoice,
   tokensPerStep,
   type TrainRequest,
-  watchingOf,
 } from "./run_options.ts";
+import { watchingOf } from "./run/watching.ts";
 import { checkSchedule } from "./schedule.ts";
 
 /** The beginning of a run. */

@@ -18,6 +18,7 @@ import { InputError } from "./errors.ts";
 import { finetuneRate, nearestPreset, refuseOtherModel } from "./init_from.ts";
 import { type Precision, requireSizes } from "./precision.ts";
 import { checkSchedule, type ScheduleChoice, type ScheduleShape } from "./schedule.ts";
+import { type Watching, watchingOf } from "./run/watching.ts";
 import type { TuneChoice } from "./tuning.ts";
 import type { Weights } from "./weights.ts";
 
@@ -30,7 +31,7 @@ export const MODE_NAMES = ["fused", "eager"] as const;
 export type ModeName = (typeof MODE_NAMES)[number];
 
 /** What a user asks for; whatever is left out is chosen by {@link planRun}. */
-export interface TrainRequest {
+export interface TrainRequest extends Watching {
   /** Preset to start from. */
   readonly preset?: PresetName;
   /** Transformer blocks. */
@@ -77,32 +78,10 @@ export interface TrainRequest {
   readonly tune?: TuneChoice;
   /** Steps between validations; 0 for never. Likewise the next two. */
   readonly evalEvery?: number;
-  /** Batches of a validation. */
-  readonly evalBatches?: number;
   /** Steps between checkpoints; 0 for one at the end only. */
   readonly saveEvery?: number;
   /** Steps between samples of text; 0 for never. */
   readonly sampleEvery?: number;
-  /** Checkpoints that stay, counted from the newest; left out with `keepEvery` too: all. */
-  readonly keepLast?: number;
-  /** Steps of which a multiple's checkpoint stays for good. */
-  readonly keepEvery?: number;
-  /** Validations without a new best loss that end the run; left out: none do. */
-  readonly earlyStop?: number;
-  /** The curve beside the run's own: `auto`, `none`, a published one's name or `run:DIR`. */
-  readonly reference?: string;
-  /** Steps between HellaSwag evaluations; 0 for never. */
-  readonly hellaswagEvery?: number;
-  /** Examples of each; all when left out. */
-  readonly hellaswagLimit?: number;
-  /** Their file; left out: the published validation part. */
-  readonly hellaswagFile?: string;
-  /** Steps between light snapshots; 0 for never. */
-  readonly snapshotEvery?: number;
-  /** Text whose attention and predictions they hold. */
-  readonly snapshotPrompt?: string;
-  /** Parameters that they hold as well, by name or pattern. */
-  readonly snapshotTensors?: readonly string[];
   /** False: the run leaves checkpoints only; no metrics, event files and no row in the list of runs. */
   readonly record?: boolean;
   /** File that a profile of some steps is written to, as a Chrome trace. */
@@ -116,7 +95,7 @@ export interface TrainRequest {
 }
 
 /** Everything that a run needs to know. Plain data: it travels to a Worker and lies beside a checkpoint. */
-export interface RunPlan {
+export interface RunPlan extends Watching {
   /** Preset it started from. */
   readonly preset: PresetName;
   /** The model. */
@@ -147,54 +126,10 @@ export interface RunPlan {
   readonly memoryBytes?: number;
   /** Steps between validations; 0 for never. */
   readonly evalEvery: number;
-  /** Batches of a validation; left out: a few. */
-  readonly evalBatches?: number;
   /** Steps between checkpoints. */
   readonly saveEvery: number;
   /** Steps between samples of text; 0 for never. */
   readonly sampleEvery: number;
-  /** Checkpoints that stay, counted from the newest; left out with `keepEvery` too: all. */
-  readonly keepLast?: number;
-  /** Steps of which a multiple's checkpoint stays for good. */
-  readonly keepEvery?: number;
-  /** Validations without a new best loss that end the run; left out: none do. */
-  readonly earlyStop?: number;
-  /** The curve beside the run's own, as in {@link TrainRequest}; left out: `auto`. */
-  readonly reference?: string;
-  /** Steps between HellaSwag evaluations; left out: never. */
-  readonly hellaswagEvery?: number;
-  /** Examples of each; left out: all. */
-  readonly hellaswagLimit?: number;
-  /** Their file; left out: the published validation part. */
-  readonly hellaswagFile?: string;
-  /** Steps between light snapshots; left out: never. */
-  readonly snapshotEvery?: number;
-  /** Text whose attention and predictions they hold. */
-  readonly snapshotPrompt?: string;
-  /** Parameters that they hold as well. */
-  readonly snapshotTensors?: readonly string[];
-}
-
-/** What a run that goes on may be told to do otherwise: it changes how it is watched, not what it computes. */
-export const WATCHING = [
-  "evalBatches",
-  "keepLast",
-  "keepEvery",
-  "earlyStop",
-  "reference",
-  "hellaswagEvery",
-  "hellaswagLimit",
-  "hellaswagFile",
-  "snapshotEvery",
-  "snapshotPrompt",
-  "snapshotTensors",
-] as const satisfies readonly (keyof TrainRequest & keyof RunPlan)[];
-
-/** Those of {@link WATCHING} that are given. */
-export function watchingOf(given: Pick<TrainRequest, (typeof WATCHING)[number]>): Partial<RunPlan> {
-  return Object.fromEntries(
-    WATCHING.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
-  );
 }
 
 /** Starting values of a preset, on a GPU and on a processor. */

@@ -128,6 +128,7 @@ export class HumanReport implements Report {
       `model: ${count(event.parameters)} parameters (${layers} layers, width ${width}, ${heads} heads, ` +
         `context ${context}, tokenizer ${plan.tokenizer})`,
     );
+    if (plan.initFrom !== undefined) screen.line(`weights: begins with ${plan.initFrom}`);
     screen.line(
       `data: ${plan.data}, ${count(event.trainTokens)} tokens to train, ` +
         `${count(event.validationTokens)} to validate`,
