@@ -45,7 +45,29 @@ const MORE = [
   new Field("mode", "Compiler", { choices: ["fused", "eager"], empty: "fused" }),
   new Field("tune", "Measure kernels first", { choices: ["always", "never"], empty: "when it pays" }),
   new Field("memory", "Most memory", { placeholder: "all that there is, or 4GB" }),
+  new Field("schedule", "Learning rate falls", {
+    choices: ["cosine", "linear", "constant"],
+    empty: "cosine",
+  }),
+  new Field("warmup", "Steps of warm-up", { kind: "whole", placeholder: "3.75% of the job", min: 0 }),
+  new Field("minLearningRate", "Learning rate at the end", {
+    kind: "number",
+    placeholder: "a tenth",
+    min: 0,
+  }),
   new Field("evalEvery", "Steps between validations", { kind: "whole", placeholder: "50", min: 0 }),
+  new Field("evalBatches", "Batches of a validation", { kind: "whole", placeholder: "8", min: 1 }),
+  new Field("earlyStop", "End after validations without a best", {
+    kind: "whole",
+    placeholder: "never",
+    min: 1,
+  }),
+  new Field("reference", "Curve to compare with", {
+    choices: ["none", "fineweb-edu-124M", "fineweb-124M"],
+    empty: "what suits the job",
+  }),
+  new Field("keepLast", "Newest checkpoints that stay", { kind: "whole", placeholder: "all", min: 1 }),
+  new Field("keepEvery", "Checkpoints at multiples stay", { kind: "whole", placeholder: "none", min: 1 }),
 ];
 
 /**
