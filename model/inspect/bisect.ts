@@ -23,6 +23,9 @@ export interface Side {
   readonly compiled?: { readonly compilation: Compilation; readonly keys: ReadonlyMap<NodeId, string> };
 }
 
+/** A side that was compiled here. */
+export type CompiledSide = Side & Required<Pick<Side, "compiled">>;
+
 /** A value that the two sides do not agree on. */
 export interface Difference {
   /** The node, as text. */
@@ -67,7 +70,7 @@ export async function runSide(
   label: string,
   compilation: Compilation,
   values: StepValues,
-): Promise<Side> {
+): Promise<CompiledSide> {
   const keys = storedKeys(compilation);
   using opened = await openOn(device, compilation, values);
   const traced = await traceValues(opened.loaded, compilation, values, keys);
@@ -81,7 +84,7 @@ export async function runSide(
  */
 export async function bisect(
   device: GpuDevice,
-  mine: Side & Required<Pick<Side, "compiled">>,
+  mine: CompiledSide,
   theirs: Side,
   values: StepValues,
 ): Promise<Bisection> {
@@ -138,7 +141,7 @@ function deviationOf(
 /** The kernels between the values that agree and the one that does not which float64 finds wrong. */
 async function refuted(
   device: GpuDevice,
-  { compilation, keys }: Required<Side>["compiled"],
+  { compilation, keys }: CompiledSide["compiled"],
   key: string,
   agreed: ReadonlySet<string>,
   values: StepValues,
