@@ -74,12 +74,29 @@ export interface Compilation {
  *
  * @throws {LimitError} when a tensor or kernel cannot be made to fit the target, with the sizes.
  * @throws {MemoryBudgetError} when the budget of memory is too small, with the least that is needed.
+ * @example
+ * ```ts
+ * import { BASELINE, compileGraph, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.mul(2).exp() }), { x: { shape: [64], dtype: "f32", role: "batch" } });
+ * const program = compileGraph(graph, BASELINE);
+ * console.log(program.dispatches.length); // 1: both ops are one kernel
+ * ```
  */
 export function compileGraph(graph: Graph, target: Capabilities, options: CompileOptions = {}): Program {
   return compileStages(graph, target, options).program;
 }
 
-/** Compiles and keeps every stage: what the inspector shows. */
+/**
+ * Compiles and keeps every stage: what the inspector shows.
+ *
+ * @example
+ * ```ts
+ * import { BASELINE, compileStages, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.softmax() }), { x: { shape: [8, 64], dtype: "f32", role: "batch" } });
+ * const { fusion, program } = compileStages(graph, BASELINE, { mode: "fused" });
+ * console.log(fusion.groups.map((group) => group.kind), program.kernels[0].wgsl); // one row kernel
+ * ```
+ */
 export function compileStages(graph: Graph, target: Capabilities, options: CompileOptions = {}): Compilation {
   const { mode = "fused", name = "program" } = options;
   const { optimizations = OPTIMIZATIONS[mode] } = options;

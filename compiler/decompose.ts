@@ -14,6 +14,12 @@ import { TraceContext, withContext } from "./trace_context.ts";
  * The same graph without composites; every new node keeps the origin of the composite that it comes from.
  *
  * @param keep Which ops that have a decomposition are left all the same; none by default.
+ * @example
+ * ```ts
+ * import { BASELINE, decompose, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.softmax() }), { x: { shape: [2, 4], dtype: "f32", role: "batch" } });
+ * console.log(decompose(graph, BASELINE).nodes.map((node) => node.op)); // max, sub, exp, sum, div and movement
+ * ```
  */
 export function decompose(
   graph: Graph,

@@ -17,7 +17,16 @@ export const STAGES = ["graph", "joint", "groups", "kernels", "wgsl", "plan", "r
 /** Name of a stage. */
 export type Stage = typeof STAGES[number];
 
-/** The text of one stage. */
+/**
+ * The text of one stage.
+ *
+ * @example
+ * ```ts
+ * import { BASELINE, compileStages, explain, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.softmax() }), { x: { shape: [8, 64], dtype: "f32", role: "batch" } });
+ * console.log(explain(compileStages(graph, BASELINE), "kernels"));
+ * ```
+ */
 export function explain(compilation: Compilation, stage: Stage): string {
   switch (stage) {
     case "graph":

@@ -20,7 +20,18 @@ export function hashText(text: string): string {
   return (high >>> 0).toString(16).padStart(8, "0") + (low >>> 0).toString(16).padStart(8, "0");
 }
 
-/** Hash of a graph's structure: ops, edges, attributes, types and outputs, not origins. */
+/**
+ * Hash of a graph's structure: ops, edges, attributes, types and outputs, not origins.
+ *
+ * @example
+ * ```ts
+ * import { hashGraph, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const spec = { x: { shape: [3], dtype: "f32", role: "batch" } } as const;
+ * const exp = () => trace(({ x }) => ({ y: x.exp() }), spec);
+ * assertEquals(hashGraph(exp()), hashGraph(exp()));
+ * ```
+ */
 export function hashGraph(graph: Graph): string {
   return hashText(printGraph(graph, { origins: false }));
 }

@@ -43,7 +43,16 @@ const ORIGIN_COLUMN = 56;
 /** Words that need no quotes. */
 const PLAIN = /^[\w.\-/:\\+]+$/;
 
-/** Text of a graph: a line for each node and a `return` line, each ending in a newline. */
+/**
+ * Text of a graph: a line for each node and a `return` line, each ending in a newline.
+ *
+ * @example
+ * ```ts
+ * import { printGraph, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.exp() }), { x: { shape: [3], dtype: "f32", role: "batch" } });
+ * console.log(printGraph(graph, { origins: false })); // ends with: return y=%1
+ * ```
+ */
 export function printGraph(graph: Graph, { origins = true }: PrintOptions = {}): string {
   const lines = graph.nodes.map((node) => {
     const text = printNode(node);

@@ -18,6 +18,13 @@ export type HostValues = Readonly<Record<string, ArrayLike<number>>>;
  *
  * @param inputs Row-major values of every input, scalars included (one element).
  * @throws {GraphError} when an input is missing or has the wrong number of elements.
+ * @example
+ * ```ts
+ * import { evaluate, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ x }) => ({ sum: x.sum() }), { x: { shape: [3], dtype: "f32", role: "batch" } });
+ * assertEquals(evaluate(graph, { x: [1, 2, 3] }).sum, Float64Array.of(6));
+ * ```
  */
 export function evaluate(graph: Graph, inputs: HostValues): Record<string, Float64Array> {
   const plain = decompose(graph, BASELINE);

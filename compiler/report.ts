@@ -75,7 +75,17 @@ export interface ProgramReport {
 /** Kernels carry these themselves. */
 const WITH_KERNELS: readonly string[] = ["kernels", "wgsl"];
 
-/** The report of a compilation. */
+/**
+ * The report of a compilation.
+ *
+ * @example
+ * ```ts
+ * import { BASELINE, compileStages, reportOf, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.exp() }), { x: { shape: [3], dtype: "f32", role: "batch" } });
+ * const report = reportOf(compileStages(graph, BASELINE));
+ * console.log(JSON.stringify(report.groups), report.peakBytes);
+ * ```
+ */
 export function reportOf(compilation: Compilation): ProgramReport {
   const { program } = compilation;
   const { hash, name, kernels, buffers, memory, recomputation, compileMs } = program;

@@ -33,6 +33,15 @@ export interface SimplifyOptions {
 /**
  * The simplified graph: equal outputs for finite inputs, to rounding, with every input kept. A node that replaces another
  * takes over its origin.
+ *
+ * @example
+ * ```ts
+ * import { printGraph, simplify, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: x.transpose().transpose().add(0) }), {
+ *   x: { shape: [2, 3], dtype: "f32", role: "batch" },
+ * });
+ * console.log(printGraph(simplify(graph, { record: ({ rule, node }) => console.log(rule, "at", node) }))); // y = x
+ * ```
  */
 export function simplify(graph: Graph, { record, without = [] }: SimplifyOptions = {}): Graph {
   const builder = new SimplifyingBuilder(RULES.filter((rule) => !without.includes(rule.name)));

@@ -379,24 +379,72 @@ function broadcastShapes(op: string, a: Shape, b: Shape, context: TraceContext):
   });
 }
 
-/** A scalar constant. */
+/**
+ * A scalar constant.
+ *
+ * @example
+ * ```ts
+ * import { evaluate, constant, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ x }) => ({ y: constant(1, "f32").div(x) }), {
+ *   x: { shape: [2], dtype: "f32", role: "batch" },
+ * });
+ * assertEquals(evaluate(graph, { x: [2, 4] }).y, Float64Array.of(0.5, 0.25));
+ * ```
+ */
 export function constant(value: number, dtype: DType): Tensor {
   const context = currentContext("constant");
   return fromNode(context, context.add("constant", [], { value, dtype }));
 }
 
-/** i32 tensor whose elements are their own index along `axis` (negative: from the end). */
+/**
+ * i32 tensor whose elements are their own index along `axis` (negative: from the end).
+ *
+ * @example
+ * ```ts
+ * import { evaluate, iota, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ x }) => ({ y: iota([3], 0).cast("f32").mul(x) }), {
+ *   x: { shape: [], dtype: "f32", role: "scalar" },
+ * });
+ * assertEquals(evaluate(graph, { x: [10] }).y, Float64Array.of(0, 10, 20));
+ * ```
+ */
 export function iota(shape: Shape, axis: number): Tensor {
   const context = currentContext("iota");
   return fromNode(context, context.add("iota", [], { shape, axis: axis < 0 ? axis + shape.length : axis }));
 }
 
-/** `a` where `condition` holds, `b` elsewhere. */
+/**
+ * `a` where `condition` holds, `b` elsewhere.
+ *
+ * @example
+ * ```ts
+ * import { evaluate, trace, where } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ x }) => ({ y: where(x.gt(0), x, 0) }), {
+ *   x: { shape: [2], dtype: "f32", role: "batch" },
+ * });
+ * assertEquals(evaluate(graph, { x: [-2, 4] }).y, Float64Array.of(0, 4));
+ * ```
+ */
 export function where(condition: Tensor, a: Tensor, b: Operand): Tensor {
   return a.where(condition, b);
 }
 
-/** Tensors side by side along `axis` (negative: from the end); their other sizes are equal. */
+/**
+ * Tensors side by side along `axis` (negative: from the end); their other sizes are equal.
+ *
+ * @example
+ * ```ts
+ * import { evaluate, concat, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ x }) => ({ y: concat([x, x.mul(10)], 0) }), {
+ *   x: { shape: [2], dtype: "f32", role: "batch" },
+ * });
+ * assertEquals(evaluate(graph, { x: [1, 2] }).y, Float64Array.of(1, 2, 10, 20));
+ * ```
+ */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const context = currentContext("concat");
   if (tensors.some((tensor) => tensor.context !== context)) {

@@ -5,7 +5,16 @@
  */
 import type { Tensor } from "./tensor.ts";
 
-/** softmax(q·kᵀ·scale)·v over heads [B, H, T, D]; causal: a query sees keys up to its own position. */
+/**
+ * softmax(q·kᵀ·scale)·v over heads [B, H, T, D]; causal: a query sees keys up to its own position.
+ *
+ * @example
+ * ```ts
+ * import { attention, trace } from "@sinter/sinter/compiler";
+ * const heads = { shape: [2, 4, 16, 8], dtype: "f32", role: "batch" } as const;
+ * const graph = trace(({ q, k, v }) => ({ y: attention(q, k, v, { causal: false }) }), { q: heads, k: heads, v: heads });
+ * ```
+ */
 export function attention(
   q: Tensor,
   k: Tensor,

@@ -19,7 +19,19 @@ export function randomUniform(key: Tensor, shape: Shape, stream: number): Tensor
   return randomBits(key, shape, stream).div(256).cast("f32").mul(2 ** -24);
 }
 
-/** Standard normal f32 by Box and Muller (1958); uses streams `2 * stream` and `2 * stream + 1`. */
+/**
+ * Standard normal f32 by Box and Muller (1958); uses streams `2 * stream` and `2 * stream + 1`.
+ *
+ * @example
+ * ```ts
+ * import { evaluate, randomNormal, trace } from "@sinter/sinter/compiler";
+ * import { assertEquals } from "@std/assert";
+ * const graph = trace(({ key }) => ({ noise: randomNormal(key, [4], 0) }), {
+ *   key: { shape: [], dtype: "u32", role: "scalar" },
+ * });
+ * assertEquals(evaluate(graph, { key: [7] }), evaluate(graph, { key: [7] })); // the same key, the same noise
+ * ```
+ */
 export function randomNormal(key: Tensor, shape: Shape, stream: number): Tensor {
   const radius = randomUniform(key, shape, 2 * stream).neg().add(1).log().mul(-2).sqrt();
   const angle = randomUniform(key, shape, 2 * stream + 1).mul(2 * Math.PI);

@@ -104,7 +104,16 @@ export function currentContext(op: string): TraceContext {
   return current;
 }
 
-/** Names the nodes that `body` makes after a module path such as `h.3.mlp`. */
+/**
+ * Names the nodes that `body` makes after a module path such as `h.3.mlp`.
+ *
+ * @example
+ * ```ts
+ * import { printGraph, scope, trace } from "@sinter/sinter/compiler";
+ * const graph = trace(({ x }) => ({ y: scope("mlp", () => x.gelu()) }), { x: { shape: [3], dtype: "f32", role: "batch" } });
+ * console.log(printGraph(graph)); // the line of gelu ends with: # mlp @...
+ * ```
+ */
 export function scope<T>(name: string, body: () => T): T {
   return currentContext("scope").withScope(name, body);
 }

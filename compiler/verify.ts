@@ -30,6 +30,12 @@ const ROLES: readonly InputRole[] = ["state", "batch", "scalar"];
  * output takes.
  *
  * @throws {InvalidGraphError} at the first promise that is broken.
+ * @example
+ * ```ts
+ * import { InvalidGraphError, verifyGraph } from "@sinter/sinter/compiler";
+ * import { assertThrows } from "@std/assert";
+ * assertThrows(() => verifyGraph({ nodes: [], outputs: [{ name: "y", node: 0 }] }), InvalidGraphError);
+ * ```
  */
 export function verifyGraph(graph: Graph): void {
   graph.nodes.forEach((node, position) => verifyNode(graph, node, position));

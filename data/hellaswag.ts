@@ -56,7 +56,7 @@ export interface HellaSwagOptions {
  *
  * @throws {DataError} when it cannot be had, or is no file of this form; the message names the line.
  *
- * @example
+ * @example Not run in tests, since it downloads
  * ```ts ignore
  * import { loadHellaSwag } from "@sinter/sinter/data";
  * const examples = await loadHellaSwag({ limit: 100 });

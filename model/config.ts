@@ -66,7 +66,7 @@ export function headWidth(config: ModelConfig): number {
  * @example
  * ```ts
  * import { resolveConfig } from "./config.ts";
- * const config = resolveConfig("nano", { layers: 2 });
+ * console.log(resolveConfig("nano", { layers: 2 }).width); // 128
  * ```
  * @throws {InputError} when the sizes do not make a model; the message names the flag that sets the size.
  */

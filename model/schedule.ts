@@ -90,9 +90,9 @@ export function checkSchedule(
  *
  * @example
  * ```ts
- * import { learningRate, scheduleFor } from "./schedule.ts";
+ * import { learningRate, scheduleFor } from "@sinter/sinter/model";
  * const schedule = scheduleFor(6e-4, 19_073);
- * learningRate(schedule, 714); // 6e-4
+ * console.log(learningRate(schedule, 0), learningRate(schedule, 19_072)); // far below the peak at both ends
  * ```
  */
 export function learningRate({ peak, floor, warmup, steps, shape }: Schedule, step: number): number {

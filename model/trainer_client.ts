@@ -17,10 +17,11 @@ export type FinalEvent = Extract<TrainerEvent, { kind: "end" | "failure" }>;
  *
  * @example
  * ```ts
- * import { TrainerClient } from "./trainer_client.ts";
- * const client = new TrainerClient((event) => console.log(event));
- * client.start({ out: "runs/first", preset: "nano" });
- * const last = await client.finished;
+ * import { TrainerClient } from "@sinter/sinter/model";
+ * const client = new TrainerClient((event) => console.log(event.kind));
+ * const small = { preset: "nano", layers: 1, width: 16, heads: 1, context: 16, steps: 2 } as const;
+ * client.start({ out: await Deno.makeTempDir(), ...small, evalEvery: 0, sampleEvery: 0 });
+ * console.log((await client.finished).kind); // end
  * ```
  */
 export class TrainerClient {

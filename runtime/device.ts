@@ -208,6 +208,7 @@ function kindOf(error: GPUError): GpuErrorKind {
  * import { openDevice } from "./device.ts";
  * const device = await openDevice();
  * console.log(device.describe());
+ * device.destroy();
  * ```
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<GpuDevice> {

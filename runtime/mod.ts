@@ -1,15 +1,27 @@
 /**
  * The runtime: opens a WebGPU device and runs compiled programs on it.
  *
- * @example
- * ```ts ignore
+ * @example A hundred steps, whose losses are read together
+ * ```ts
+ * import { compileGraph, grad, trace } from "@sinter/sinter/compiler";
+ * import { ensureAdapter, openDevice } from "@sinter/sinter/runtime";
+ *
  * await ensureAdapter();
  * const device = await openDevice();
- * const states = device.createStates();
- * const step = await device.load(program, states);
+ * const graph = trace(({ w, x, rate }) => {
+ *   const loss = x.matmul(w).sub(1).pow(2).mean();
+ *   return { loss, w: w.sub(grad(loss, [w])[0].mul(rate)) };
+ * }, {
+ *   w: { shape: [4, 1], dtype: "f32", role: "state" },
+ *   x: { shape: [8, 4], dtype: "f32", role: "batch" },
+ *   rate: { shape: [], dtype: "f32", role: "scalar" },
+ * }, { donates: { w: "w" } });
+ * const step = await device.load(compileGraph(graph, device.capabilities), device.createStates());
  * const ring = step.createRing(["loss"]);
- * for (let i = 0; i < 100; i++) step.run({ batch: { tokens }, scalars: { lr: 1e-3 }, record: ring, tag: i });
+ * const x = Float32Array.from({ length: 32 }, Math.random);
+ * for (let i = 0; i < 100; i++) step.run({ batch: { x }, scalars: { rate: 0.1 }, record: ring, tag: i });
  * for (const { tag, values } of await ring.drain()) console.log(tag, values.loss);
+ * device.destroy();
  * ```
  *
  * @module

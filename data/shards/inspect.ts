@@ -75,8 +75,8 @@ export interface InspectOptions {
  * @returns What was found, also when files are damaged.
  * @throws {DataError} when the folder holds no complete set: nothing in it, a number or a split missing, an unfinished file.
  *
- * @example
- * ```ts
+ * @example Not run in tests, since it takes ten billion tokens
+ * ```ts ignore
  * import { inspectShards } from "@sinter/sinter/data";
  * const { trainTokens, problems } = await inspectShards("edu_fineweb10B", { deep: true });
  * console.log(trainTokens, problems);

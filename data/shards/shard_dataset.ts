@@ -87,8 +87,8 @@ export class ShardDataset implements Batches {
    *
    * @throws {DataError} when the folder or a file in it cannot be used, or is too short for a window.
    *
-   * @example
-   * ```ts
+   * @example Not run in tests, since it takes ten billion tokens
+   * ```ts ignore
    * import { ShardDataset } from "@sinter/sinter/data";
    * const options = { batch: 16, context: 1024, seed: 1337, vocabulary: 50257 };
    * using data = await ShardDataset.open("edu_fineweb10B", options);
