@@ -6,6 +6,8 @@
  */
 
 const OWN_FOLDER = new URL(".", import.meta.url).href;
+/** The examples are a user's code, wherever they lie. */
+const EXAMPLES_FOLDER = new URL("examples/", OWN_FOLDER).href;
 const ROOT_FOLDER = new URL("..", import.meta.url).href;
 
 /** Frames to take: most calls are found in the first few, the rest (`mean`, `matmul` with broadcasts) in all. */
@@ -36,8 +38,12 @@ export function callSite(callee: (...args: never[]) => unknown): string | undefi
 function firstForeign(stack: string): string | undefined {
   for (const line of stack.split("\n").slice(1)) {
     const match = /(\w+:\/\/[^\s)]+):(\d+):\d+\)?$/.exec(line);
-    if (!match || match[1].startsWith(OWN_FOLDER) || match[1].startsWith("ext:")) continue;
+    if (!match || isOurs(match[1])) continue;
     return `${match[1].replace(ROOT_FOLDER, "").replace("file://", "")}:${match[2]}`;
   }
   return undefined;
+}
+
+function isOurs(file: string): boolean {
+  return file.startsWith("ext:") || file.startsWith(OWN_FOLDER) && !file.startsWith(EXAMPLES_FOLDER);
 }

@@ -1,14 +1,16 @@
 /**
- * What the code blocks of README.md have to say, from the examples' files and what these print; `readme_test.ts` compares.
- * A block is known by the word after its language: ```` ```text graph ````. After a change of the compiler
+ * What the code blocks of README.md and compiler/README.md have to say, from the examples' files and what these print;
+ * `readme_test.ts` compares. A block is known by the word after its language: ```` ```text graph ````. After a change of
+ * the compiler
  *
- *     deno run --allow-read --allow-write=README.md --allow-env --allow-run=deno tests/compiler/readme_blocks.ts
+ *     deno run --allow-read --allow-write=. --allow-env --allow-run=deno tests/compiler/readme_blocks.ts
  *
  * writes the blocks anew.
  *
  * @module
  */
 import { fromFileUrl } from "@std/path";
+import { PIPELINE, pipelineBlocks } from "./pipeline_blocks.ts";
 
 /** README.md. */
 export const README = new URL("../../README.md", import.meta.url);
@@ -16,6 +18,7 @@ export const README = new URL("../../README.md", import.meta.url);
 const FENCE = /^```(\w+) (\w+)\n([^]*?)^```$/gm;
 const COMPILED = new URL("./readme_example.ts", import.meta.url);
 const RUN = new URL("../runtime/readme_example.ts", import.meta.url);
+const FOLLOWED = new URL("../../compiler/examples/pipeline.ts", import.meta.url);
 /** The row kernel is the second of the worked example's two. */
 const SHOWN_KERNEL = 1;
 
@@ -24,7 +27,27 @@ export function readBlocks(markdown: string): Map<string, string> {
   return new Map([...markdown.matchAll(FENCE)].map(([, , name, body]) => [name, body]));
 }
 
-/** What each named block has to be. */
+/** A text whose blocks are kept true. */
+export interface KeptText {
+  /** Path from the root. */
+  readonly name: string;
+  /** Where it lies. */
+  readonly file: URL;
+  /** What each named block has to be. */
+  blocks(): Promise<Map<string, string>>;
+}
+
+/** All of them. */
+export const KEPT_TEXTS: readonly KeptText[] = [
+  { name: "README.md", file: README, blocks: expectedBlocks },
+  {
+    name: "compiler/README.md",
+    file: PIPELINE,
+    blocks: async () => new Map([["example", await codeOf(FOLLOWED)], ...pipelineBlocks()]),
+  },
+];
+
+/** What each named block of README.md has to be. */
 export async function expectedBlocks(): Promise<Map<string, string>> {
   const [graph, groups, kernels, wgsl, printed] = await Promise.all([
     ...["graph", "groups", "kernels", "wgsl"].map((stage) => output(COMPILED, stage)),
@@ -66,11 +89,13 @@ function lines(text: string): string {
 }
 
 if (import.meta.main) {
-  const expected = await expectedBlocks();
-  const markdown = await Deno.readTextFile(README);
-  const renewed = markdown.replace(FENCE, (block, language, name) => {
-    const body = expected.get(name);
-    return body === undefined ? block : `\`\`\`${language} ${name}\n${body}\`\`\``;
-  });
-  await Deno.writeTextFile(README, renewed);
+  for (const { file, blocks } of KEPT_TEXTS) {
+    const expected = await blocks();
+    const markdown = await Deno.readTextFile(file);
+    const renewed = markdown.replace(FENCE, (block, language, name) => {
+      const body = expected.get(name);
+      return body === undefined ? block : `\`\`\`${language} ${name}\n${body}\`\`\``;
+    });
+    await Deno.writeTextFile(file, renewed);
+  }
 }
