@@ -50,7 +50,7 @@ function evaluateNodes(graph: Graph, inputs: HostValues): HostTensor[] {
           `input ${name} has ${given.length} elements, shape [${shape}] needs ${sizeOf(shape)}`,
         );
       }
-      values.push({ data: Float64Array.from(given), shape, dtype });
+      values.push({ data: given instanceof Float64Array ? given : Float64Array.from(given), shape, dtype });
       continue;
     }
     const { evaluate: compute } = OPS[node.op];

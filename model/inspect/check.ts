@@ -5,12 +5,13 @@
  *
  * @module
  */
-import { BASELINE, type Compilation, decompose, type Graph, sizeOf } from "../../compiler/mod.ts";
+import { type Compilation, type Graph, sizeOf } from "../../compiler/mod.ts";
 import { printNode } from "../../compiler/print.ts";
 import { isolate, type IsolatedKernel, type Place } from "../../compiler/isolate.ts";
 import type { LoadedProgram, RunInputs } from "../../runtime/mod.ts";
 import { poison, readPlaces } from "../../runtime/values_at.ts";
-import { compareWithReference, type Deviation } from "./compare.ts";
+import { compareWithReference, type Deviation, precisionOf } from "./compare.ts";
+import { excerptOf, type Focus } from "./excerpt.ts";
 
 /** One kernel's farthest value. */
 export interface CheckedKernel {
@@ -28,18 +29,18 @@ export interface CheckedKernel {
   readonly site?: string;
   /** How far it is. */
   readonly deviation: Deviation;
+  /** Share of the stored elements that was compared, at most 1. */
+  readonly share: number;
   /** Names of loaded values that hold numbers that are not finite: the kernel before is to blame for those. */
   readonly notFinite: readonly string[];
 }
 
-/** A kernel that was run but not checked. */
+/** A kernel that was run but not checked, because single elements of its results take too long. */
 export interface SkippedKernel {
   /** Position in the order of execution. */
   readonly position: number;
   /** Name of its WGSL entry point. */
   readonly kernel: string;
-  /** Seconds that the host would need for it, roughly. */
-  readonly seconds: number;
 }
 
 /** What a check found. */
@@ -56,7 +57,10 @@ export interface CheckReport {
 
 /** How to check. */
 export interface CheckOptions {
-  /** Seconds that the reference may take for one kernel; 20 by default. Kernels that seem to need longer are skipped. */
+  /**
+   * Seconds that the reference may take for one kernel; 0.5 by default. Of kernels that seem to need longer only parts of
+   * the results are compared, and those of which single elements take longer are skipped.
+   */
   readonly limit?: number;
   /** Positions to check; all by default. The others run all the same. */
   readonly only?: ReadonlySet<number>;
@@ -64,7 +68,7 @@ export interface CheckOptions {
   readonly onProgress?: (done: number, of: number) => void;
 }
 
-const LIMIT_SECONDS = 20;
+const LIMIT_SECONDS = 0.5;
 
 /**
  * Runs a program once on a step's inputs, kernel by kernel, and checks every kernel.
@@ -81,23 +85,24 @@ export async function checkProgram(
   { limit = LIMIT_SECONDS, only, onProgress }: CheckOptions = {},
 ): Promise<CheckReport> {
   const started = performance.now();
-  const jobs: IsolatedKernel[] = [];
-  const skipped: SkippedKernel[] = [];
-  for (let position = 0; position < compilation.order.length; position++) {
-    if (only && !only.has(position)) continue;
-    const isolated = isolate(compilation, position);
-    const seconds = referenceSeconds(isolated.graph);
-    if (seconds <= limit) jobs.push(isolated);
-    else skipped.push({ position, kernel: kernelName(loaded, isolated), seconds });
-  }
+  const positions = compilation.order.map((_, position) => position).filter((each) =>
+    only?.has(each) ?? true
+  );
   loaded.upload(inputs);
   const kernels: CheckedKernel[] = [];
+  const skipped: SkippedKernel[] = [];
   const walk = new Walk(loaded);
-  for (const [done, isolated] of jobs.entries()) {
-    const { given, stored } = await walk.run(isolated, jobs[done + 1]);
+  let ahead = positions.length > 0 ? isolate(compilation, positions[0]) : undefined;
+  for (let done = 0; ahead; done++) {
+    const isolated: IsolatedKernel = ahead;
+    ahead = done + 1 < positions.length ? isolate(compilation, positions[done + 1]) : undefined;
+    const { given, stored } = await walk.run(isolated, ahead);
     const values = { ...given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
-    kernels.push(judge(compilation, isolated, kernelName(loaded, isolated), values, stored));
-    onProgress?.(done + 1, jobs.length);
+    const kernel = kernelName(loaded, isolated);
+    const checked = judge(compilation, isolated, kernel, values, stored, limit);
+    if (checked) kernels.push(checked);
+    else skipped.push({ position: isolated.position, kernel });
+    onProgress?.(done + 1, positions.length);
   }
   await walk.finish();
   kernels.sort((a, b) => rank(b.deviation) - rank(a.deviation) || a.position - b.position);
@@ -173,17 +178,23 @@ function judge(
   kernel: string,
   given: NamedValues,
   stored: readonly NamedValues[],
-): CheckedKernel {
+  limit: number,
+): CheckedKernel | undefined {
+  const excerpt = excerptOf(graph, limit, firstNaN(stored[0]));
+  if (!excerpt) return undefined;
+  const comparison = { excerpt, precision: precisionOf(graph) };
   let worst: { readonly name: string; readonly deviation: Deviation } | undefined;
   for (const copy of stored) {
-    for (const [name, deviation] of Object.entries(compareWithReference(graph, given, copy))) {
+    for (const [name, deviation] of Object.entries(compareWithReference(comparison, given, copy))) {
       if (!worst || rank(deviation) > rank(worst.deviation)) worst = { name, deviation };
     }
   }
   const { name, deviation } = worst!;
   const node = simplified.nodes[stores.find((store) => store.name === name)!.node];
   const { scope, site } = node.origin;
-  const notFinite = loads.filter((load) => !given[load.name].every(Number.isFinite));
+  const notFinite = loads.filter((load) =>
+    firstWhere(given[load.name], (value) => !Number.isFinite(value)) >= 0
+  );
   return {
     position,
     kernel,
@@ -192,8 +203,23 @@ function judge(
     scope,
     ...site === undefined ? {} : { site },
     deviation,
+    share: deviation.elements / sizeOf(node.shape),
     notFinite: notFinite.map((load) => load.name),
   };
+}
+
+/** Where stored values are not numbers, which is how memory looks that a kernel should have written and did not. */
+function firstNaN(stored: NamedValues): Focus {
+  const found = Object.entries(stored).map(([name, values]) =>
+    [name, firstWhere(values, Number.isNaN)] as const
+  );
+  return Object.fromEntries(found.filter(([, element]) => element >= 0));
+}
+
+/** As `findIndex`, which takes ten times as long for a large array. */
+function firstWhere(values: Float64Array, is: (value: number) => boolean): number {
+  for (let i = 0; i < values.length; i++) if (is(values[i])) return i;
+  return -1;
 }
 
 /** Order of deviations: by what rounding does not explain, then by size. */
@@ -208,21 +234,4 @@ function scalarsOf({ nodes }: Graph, scalars: Readonly<Record<string, number>>):
     const name = attrs.name as string;
     return [name, Float64Array.of(dtype === "f32" ? Math.fround(scalars[name]) : scalars[name])];
   }));
-}
-
-/** Measured on one core: a multiply-add of a product takes about a nanosecond, an element of anything else ten. */
-const SECONDS = { product: 1.2e-9, element: 1.2e-8 };
-
-/** Seconds that the host needs to evaluate a graph, roughly. */
-export function referenceSeconds(graph: Graph): number {
-  const { nodes } = decompose(graph, BASELINE);
-  return nodes.reduce((sum, { op, inputs, attrs, shape }) => {
-    const size = sizeOf(shape);
-    if (op === "constant" || op === "input" || op === "reshape") return sum;
-    if (op !== "matmul") {
-      return sum + SECONDS.element * Math.max(size, ...inputs.map((id) => sizeOf(nodes[id].shape)));
-    }
-    const [rows, depth] = nodes[inputs[0]].shape.slice(-2);
-    return sum + SECONDS.product * size * (attrs.transA ? rows : depth);
-  }, 0);
 }

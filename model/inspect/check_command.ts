@@ -46,7 +46,7 @@ export const CHECK_FLAGS = {
     min: 0,
     open: true,
     max: 86_400,
-    help: "Seconds that float64 may take for one kernel; 20 by default. Others are skipped, with a notice.",
+    help: "Seconds that float64 may take for one kernel; 0.5 by default. Of slower ones parts are compared.",
   },
   "checkpoint": {
     kind: "text",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CheckedKernel, type CheckReport, isWrong, type SkippedKernel } from "./check.ts";
+import { type CheckedKernel, type CheckReport, isWrong } from "./check.ts";
 import type { Bisection, Difference } from "./bisect.ts";
 import type { Deviation } from "./compare.ts";
 import type { EditOutcome } from "./edit.ts";
@@ -12,7 +12,8 @@ import type { EditOutcome } from "./edit.ts";
 const LISTED = 8;
 
 /** A check, the largest errors first; all wrong kernels are listed, and the farthest of the right ones. */
-export function checkText({ program, kernels, skipped, ms }: CheckReport): string {
+export function checkText(report: CheckReport): string {
+  const { program, kernels, skipped, ms } = report;
   const wrong = kernels.filter(isWrong);
   const launches = kernels.length + skipped.length;
   const verdict = wrong.length === 0
@@ -22,7 +23,7 @@ export function checkText({ program, kernels, skipped, ms }: CheckReport): strin
     `${program}: ${kernels.length} of ${launches} kernel launches held against float64 in ${
       seconds(ms)
     }: ${verdict}`,
-    ...skippedText(skipped),
+    ...noticesOf(report),
     "",
     "of tolerance  relative  absolute  launch  kernel",
     ...kernels.slice(0, Math.max(wrong.length, LISTED)).flatMap(kernelLines),
@@ -33,25 +34,24 @@ function firstOf(kernels: readonly CheckedKernel[]): CheckedKernel {
   return kernels.reduce((first, kernel) => kernel.position < first.position ? kernel : first);
 }
 
-function skippedText(skipped: readonly SkippedKernel[]): string[] {
-  if (skipped.length === 0) return [];
-  const longest = Math.max(...skipped.map(({ seconds }) => seconds));
+function noticesOf({ kernels, skipped }: CheckReport): string[] {
+  const partly = kernels.filter(({ share }) => share < 1);
   const names = [...new Set(skipped.map(({ kernel }) => kernel))];
-  const more = names.length > 3 ? `, and ${names.length - 3} more` : "";
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
   return [
-    `${skipped.length} skipped, because float64 would need up to ${
-      longest.toFixed(0)
-    } s for one on the host: ` +
-    `${names.slice(0, 3).join(", ")}${more}; --limit ${
-      Math.ceil(longest * 1.2)
-    } checks all, a smaller --micro-batch, ` +
-    "--context or model is faster",
+    ...partly.length === 0 ? [] : [
+      `of ${partly.length} only parts were compared, since float64 takes long on the host; --limit SECONDS for each ` +
+      "allows more, smaller sizes are faster",
+    ],
+    ...names.length === 0
+      ? []
+      : [`skipped, since single elements take too long: ${names.slice(0, 3).join(", ")}${more}`],
   ];
 }
 
 /** A kernel in two or three lines. */
 export function kernelLines(checked: CheckedKernel): string[] {
-  const { position, kernel, node, scope, site, deviation, notFinite } = checked;
+  const { position, kernel, node, scope, site, deviation, share: compared, notFinite } = checked;
   const { excess, relative, absolute } = deviation;
   const share = excess === Infinity
     ? "WRONG"
@@ -69,7 +69,7 @@ export function kernelLines(checked: CheckedKernel): string[] {
     ]
       .join("  "),
     `${indent}${node}${place(scope, site)}`,
-    `${indent}${elementText(node, deviation)}`,
+    `${indent}${elementText(node, deviation)}${compared < 1 ? `; ${short(100 * compared)} % compared` : ""}`,
     ...notFinite.length === 0 ? [] : [
       `${indent}it was given numbers that are not finite, in ${
         notFinite.join(", ")

@@ -6,6 +6,7 @@
  * @module
  */
 import { type DType, evaluate, type Graph, isFloat, isHalf } from "../../compiler/mod.ts";
+import type { Excerpt, Piece } from "./excerpt.ts";
 
 /** Values by the name of an input or output. */
 export type Values = Readonly<Record<string, ArrayLike<number>>>;
@@ -26,7 +27,7 @@ export interface Deviation {
   readonly expected: number;
   /** Elements that rounding does not explain. */
   readonly wrong: number;
-  /** Elements in all. */
+  /** Elements that were compared. */
   readonly elements: number;
 }
 
@@ -41,7 +42,8 @@ const NOISE_FACTOR = 32;
 /** Whole numbers come from comparisons of rounded values: this share of them may differ. */
 const FLIPPED = 1e-3;
 
-type FloatType = keyof typeof TOLERANCE;
+/** A float type. */
+export type FloatType = keyof typeof TOLERANCE;
 
 /** The least precise float type that a kernel computes with: rounding to it may happen anywhere inside. */
 export function precisionOf({ nodes }: Graph): FloatType {
@@ -49,33 +51,66 @@ export function precisionOf({ nodes }: Graph): FloatType {
   return dtypes.has("bf16") ? "bf16" : dtypes.has("f16") ? "f16" : "f32";
 }
 
+/** What to compare, and how precisely the kernel computes. */
+export interface Comparison {
+  /** Computes the pieces that are compared. */
+  readonly excerpt: Excerpt;
+  /** See {@link precisionOf}; of the kernel's own graph. */
+  readonly precision: FloatType;
+}
+
 /**
  * Compares stored values with those of float64, and only where they differ too much finds out what rounding can do.
  *
- * @param graph What the kernel computes.
- * @param inputs What it was given.
- * @param given What it stored, by output.
+ * @param inputs What the kernel was given.
+ * @param given All that it stored, by output.
+ * @returns By output, all of its pieces together.
  */
-export function compareWithReference(graph: Graph, inputs: Values, given: Values): Record<string, Deviation> {
-  const precision = precisionOf(graph);
+export function compareWithReference(
+  { excerpt: { graph, pieces }, precision }: Comparison,
+  inputs: Values,
+  given: Readonly<Record<string, Float64Array>>,
+): Record<string, Deviation> {
   const expected = evaluate(graph, inputs);
   const dtypes = Object.fromEntries(graph.outputs.map(({ name, node }) => [name, graph.nodes[node].dtype]));
-  const compare = (name: string, noise: number) =>
-    deviation(given[name], expected[name], { dtype: dtypes[name], precision, noise });
-  const found = Object.fromEntries(Object.keys(expected).map((name) => [name, compare(name, 0)]));
-  const isDoubtful = (name: string) => isFloat(dtypes[name]) && found[name].excess > 1;
-  if (!Object.keys(found).some(isDoubtful)) return found;
-  const moved = evaluate(graph, nudged(graph, inputs, precision));
-  for (const name of Object.keys(found).filter(isDoubtful)) {
-    let noise = 0;
-    const [from, to] = [expected[name], moved[name]];
-    for (let i = 0; i < from.length; i++) {
-      const distance = Math.abs(from[i] - to[i]);
-      if (distance > noise && Number.isFinite(distance)) noise = distance;
+  const compare = ({ name, of, first, elements }: Piece, noise: number) =>
+    deviation(given[of].subarray(first, first + elements), expected[name], {
+      dtype: dtypes[name],
+      precision,
+      noise,
+    });
+  const found = pieces.map((piece) => ({ piece, deviation: compare(piece, 0) }));
+  const isDoubtful = ({ piece, deviation }: typeof found[number]) =>
+    isFloat(dtypes[piece.name]) && deviation.excess > 1;
+  if (found.some(isDoubtful)) {
+    const moved = evaluate(graph, nudged(graph, inputs, precision));
+    for (const doubtful of found.filter(isDoubtful)) {
+      const { piece } = doubtful;
+      doubtful.deviation = compare(piece, NOISE_FACTOR * distance(expected[piece.name], moved[piece.name]));
     }
-    found[name] = compare(name, NOISE_FACTOR * noise);
   }
-  return found;
+  const results: Record<string, Deviation> = {};
+  for (const { piece: { of, first }, deviation } of found) {
+    const own = { ...deviation, element: deviation.element + first };
+    results[of] = results[of] ? together(results[of], own) : own;
+  }
+  return results;
+}
+
+/** The largest distance between two results that is a number. */
+function distance(a: Float64Array, b: Float64Array): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) {
+    const each = Math.abs(a[i] - b[i]);
+    if (each > largest && Number.isFinite(each)) largest = each;
+  }
+  return largest;
+}
+
+/** Two pieces of one value. */
+function together(a: Deviation, b: Deviation): Deviation {
+  const worse = b.excess > a.excess ? b : a;
+  return { ...worse, wrong: a.wrong + b.wrong, elements: a.elements + b.elements };
 }
 
 /** How two values of one dtype may differ. */
