@@ -98,6 +98,12 @@ function declare(config: ModelConfig): Declaration[] {
  * one kind and so are finished in one launch where they lie side by side, then biases; each at an aligned offset.
  *
  * @param arenaElements Elements of the largest arena, unless a single parameter is larger.
+ * @example
+ * ```ts
+ * import { layoutParameters, resolveConfig } from "@sinter/sinter/model";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(layoutParameters(resolveConfig("gpt2")).count, 124_439_808);
+ * ```
  */
 export function layoutParameters(
   config: ModelConfig,

@@ -154,6 +154,15 @@ export function traceLoss(
  * One whole training step: forward, backward, clip and AdamW in one program. Scalars: those of the optimizer.
  * Outputs: `loss`, `gradNorm` (before clipping; not finite in a step that does not count because gradients overflowed);
  * `params`, `m`, `v` and, where there is one, `lossScale` are updated in place.
+ *
+ * @example
+ * ```ts
+ * import { BASELINE, compileGraph } from "@sinter/sinter/compiler";
+ * import { resolveConfig, traceTrainStep } from "@sinter/sinter/model";
+ * const config = resolveConfig("nano", { layers: 1, width: 32, heads: 1 });
+ * const program = compileGraph(traceTrainStep(config, { batch: 2, context: 16 }), BASELINE);
+ * console.log(program.kernels.length, program.memory.peakBytes);
+ * ```
  */
 export function traceTrainStep(
   config: ModelConfig,

@@ -197,6 +197,12 @@ export function tokenizerFor(preset: PresetName): TokenizerName {
  *
  * @param weights Those that the run begins with, if it does: the model and the tokenizer are theirs.
  * @throws {InputError} when the numbers do not fit together; nothing has been read or written by then.
+ * @example
+ * ```ts
+ * import { planRun } from "@sinter/sinter/model";
+ * const { model, steps, microBatch } = planRun({ out: "runs/first", preset: "nano" }, true);
+ * console.log(model.layers, steps, microBatch);
+ * ```
  */
 export function planRun(request: TrainRequest, software: boolean, weights?: Weights): RunPlan {
   if (weights) refuseOtherModel(request, weights);

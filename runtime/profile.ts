@@ -33,6 +33,18 @@ const STAMP = 8;
  *
  * @throws {DeviceError} when the device cannot time.
  * @throws {BindingError} {@link GpuError} as a run does.
+ * @example
+ * ```ts
+ * import { compileGraph, trace } from "@sinter/sinter/compiler";
+ * import { openDevice, profile } from "@sinter/sinter/runtime";
+ * const device = await openDevice();
+ * const graph = trace(({ x }) => ({ y: x.matmul(x).exp() }), { x: { shape: [64, 64], dtype: "f32", role: "batch" } });
+ * const program = await device.load(compileGraph(graph, device.capabilities), device.createStates());
+ * if (device.info.timestamps) {
+ *   for (const { kernel, ms } of await profile(program, { batch: { x: new Float32Array(4096) } })) console.log(kernel, ms);
+ * }
+ * device.destroy();
+ * ```
  */
 export async function profile(loaded: LoadedProgram, inputs: RunInputs = {}): Promise<DispatchTime[]> {
   const { device, program, launches } = loaded;

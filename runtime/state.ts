@@ -10,7 +10,21 @@ import { beginDownload, type Readback, upload } from "./transfer.ts";
 
 const USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** Named buffers of a device. */
+/**
+ * Named buffers of a device.
+ *
+ * @example
+ * ```ts
+ * import { openDevice } from "@sinter/sinter/runtime";
+ * import { assertEquals } from "@std/assert";
+ * const device = await openDevice();
+ * const states = device.createStates();
+ * states.ensure("w", 16);
+ * states.write("w", 0, Float32Array.of(1, 2, 3, 4));
+ * assertEquals(new Float32Array((await states.read("w")).buffer), Float32Array.of(1, 2, 3, 4));
+ * device.destroy();
+ * ```
+ */
 export class StateStore {
   readonly #device: GpuDevice;
   readonly #states = new Map<string, { readonly buffer: GPUBuffer; readonly bytes: number }>();

@@ -64,7 +64,16 @@ export type Application = OpenAPIHono<ShellEnv>;
 /** How long a reader may stall: what a phone needs to change its network. */
 const STALL_MS = 30_000;
 
-/** Puts the application together. */
+/**
+ * Puts the application together.
+ *
+ * @example Not run in tests, since the services open a device and Workers
+ * ```ts ignore
+ * import { createApp } from "@sinter/sinter/server";
+ * const app = createApp({ generation, training, programs });
+ * Deno.serve({ port: 8000 }, app.fetch);
+ * ```
+ */
 export function createApp(services: Services, options: AppOptions = {}): Application {
   const {
     access = new Access(),

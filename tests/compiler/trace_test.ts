@@ -147,3 +147,20 @@ Deno.test("the reference refuses missing values and wrong lengths by name", () =
   const { w: _, ...without } = given;
   assertThrows(() => evaluate(graph, without), GraphError, "input w has no value");
 });
+
+Deno.test("a product of a batch with one matrix repeats the matrix, or its gradient for each entry of the batch", () => {
+  const graph = trace(({ x, w }) => {
+    const y = x.matmul(w);
+    return { y, dw: grad(y.sum(), [w])[0] };
+  }, {
+    x: { shape: [5, 2, 3], dtype: "f32", role: "batch" },
+    w: { shape: [3, 4], dtype: "f32", role: "state" },
+  });
+  const products = graph.nodes.filter((node) => node.op === "matmul").map(({ shape }) => shape);
+  assertEquals(products, [[10, 4], [10, 3], [3, 4]]);
+  const x = Array.from({ length: 30 }, (_, i) => i);
+  const w = Array.from({ length: 12 }, (_, i) => i % 3);
+  const { y } = evaluate(graph, { x, w });
+  assertEquals(graph.nodes[graph.outputs[0].node].shape, [5, 2, 4]);
+  assertEquals(y[4 * 7 + 1], 21 * w[1] + 22 * w[5] + 23 * w[9]);
+});
