@@ -134,7 +134,7 @@ function deviationOf(
   theirs: TracedValue,
   precision: keyof typeof DRIFT,
 ): Deviation {
-  const found = deviation(data, theirs.data, { dtype, precision, noise: 0 });
+  const found = deviation(data, theirs.data, { dtype, precision });
   return { ...found, excess: found.excess / DRIFT[precision], element: found.element * stride };
 }
 

@@ -39,6 +39,16 @@ const LAST_PLACE = { f32: 2 ** -24, f16: 2 ** -12, bf16: 2 ** -9 } as const;
 const LARGEST = { f32: 3.4028235677973366e38, f16: 65520, bf16: 3.3961775292304e38 } as const;
 /** Rounding may move a result this many times as far as one change of the inputs in their last place did. */
 const NOISE_FACTOR = 32;
+/**
+ * How the inputs are nudged: in all directions by half a unit in the last place, and all in one direction by more. The
+ * latter shows which comparisons are of numbers so near that rounding decides them.
+ */
+const NUDGES: readonly Nudge[] = [
+  { seed: 1, units: 1 },
+  { seed: 2, units: 1 },
+  { direction: 1, units: 16 },
+  { direction: -1, units: 16 },
+];
 /** Whole numbers come from comparisons of rounded values: this share of them may differ. */
 const FLIPPED = 1e-3;
 
@@ -73,21 +83,25 @@ export function compareWithReference(
 ): Record<string, Deviation> {
   const expected = evaluate(graph, inputs);
   const dtypes = Object.fromEntries(graph.outputs.map(({ name, node }) => [name, graph.nodes[node].dtype]));
-  const compare = ({ name, of, first, elements }: Piece, noise: number) =>
+  const compare = ({ name, of, first, elements }: Piece, noise?: Float64Array) =>
     deviation(given[of].subarray(first, first + elements), expected[name], {
       dtype: dtypes[name],
       precision,
       noise,
     });
-  const found = pieces.map((piece) => ({ piece, deviation: compare(piece, 0) }));
+  const found = pieces.map((piece) => ({ piece, deviation: compare(piece) }));
   const isDoubtful = ({ piece, deviation }: typeof found[number]) =>
     isFloat(dtypes[piece.name]) && deviation.excess > 1;
   if (found.some(isDoubtful)) {
-    const moved = evaluate(graph, nudged(graph, inputs, precision));
-    for (const doubtful of found.filter(isDoubtful)) {
-      const { piece } = doubtful;
-      doubtful.deviation = compare(piece, NOISE_FACTOR * distance(expected[piece.name], moved[piece.name]));
+    const doubtful = found.filter(isDoubtful);
+    const noises = doubtful.map(({ piece }) => new Float64Array(piece.elements));
+    for (const nudge of NUDGES) {
+      const moved = evaluate(graph, nudged(graph, inputs, precision, nudge));
+      doubtful.forEach(({ piece: { name } }, i) =>
+        widen(noises[i], expected[name], moved[name], nudge.units)
+      );
     }
+    doubtful.forEach((each, i) => each.deviation = compare(each.piece, noises[i]));
   }
   const results: Record<string, Deviation> = {};
   for (const { piece: { of, first }, deviation } of found) {
@@ -97,14 +111,18 @@ export function compareWithReference(
   return results;
 }
 
-/** The largest distance between two results that is a number. */
-function distance(a: Float64Array, b: Float64Array): number {
-  let largest = 0;
-  for (let i = 0; i < a.length; i++) {
-    const each = Math.abs(a[i] - b[i]);
-    if (each > largest && Number.isFinite(each)) largest = each;
+/** Takes down how far a result moved for each unit, element by element, where it did so farther than before. */
+function widen(noise: Float64Array, from: Float64Array, to: Float64Array, units: number): void {
+  for (let i = 0; i < noise.length; i++) {
+    const distance = Math.abs(from[i] - to[i]) / units;
+    if (distance > noise[i] && Number.isFinite(distance)) noise[i] = distance;
   }
-  return largest;
+}
+
+/** An element in the middle, of large arrays roughly. */
+function median(values: Float64Array): number {
+  const step = Math.ceil(values.length / 1024);
+  return values.filter((_, i) => i % step === 0).sort()[Math.floor(values.length / step / 2)];
 }
 
 /** Two pieces of one value. */
@@ -119,8 +137,8 @@ export interface Allowance {
   readonly dtype: DType;
   /** The least precise float type that they were computed with. */
   readonly precision: FloatType;
-  /** An absolute difference that is allowed besides. */
-  readonly noise: number;
+  /** How far each element moved when the inputs were nudged; left out: nothing is known of that. */
+  readonly noise?: Float64Array;
 }
 
 /** Where `given` is farthest from `expected`. */
@@ -133,6 +151,7 @@ export function deviation(
   const stored = isHalf(dtype) ? dtype as FloatType : precision;
   const tolerance = exact ? 0 : Math.max(TOLERANCE[precision], TOLERANCE[stored]);
   const most = LARGEST[isHalf(dtype) ? dtype as FloatType : "f32"];
+  const typical = noise ? median(noise) : 0;
   let scale = 0;
   for (let i = 0; i < expected.length; i++) {
     const magnitude = Math.abs(expected[i]);
@@ -145,7 +164,8 @@ export function deviation(
     if (given[i] === want || (Number.isNaN(given[i]) && Number.isNaN(want))) continue;
     const distance = Math.abs(given[i] - want);
     const absolute = Number.isFinite(distance) ? distance : Infinity;
-    const allowed = tolerance * (scale + Math.abs(want)) + noise;
+    const allowed = tolerance * (scale + Math.abs(want)) +
+      (noise ? NOISE_FACTOR * Math.max(typical, noise[i]) : 0);
     const excess = exact ? Infinity : Number.isFinite(allowed) && allowed > 0 ? absolute / allowed : Infinity;
     if (excess > 1) wrong++;
     if (excess > worst.excess || (excess === worst.excess && absolute > worst.absolute)) {
@@ -166,21 +186,26 @@ export function deviation(
   };
 }
 
-/** The inputs, each float changed in its last place, up or down. */
-function nudged({ nodes }: Graph, inputs: Values, precision: FloatType): Values {
+/** A change of all inputs. */
+type Nudge = { readonly units: number } & ({ readonly seed: number } | { readonly direction: 1 | -1 });
+
+/** The inputs, each float changed by some halves of a unit in the last place. */
+function nudged({ nodes }: Graph, inputs: Values, precision: FloatType, nudge: Nudge): Values {
   const result: Record<string, ArrayLike<number>> = { ...inputs };
+  const change = nudge.units * LAST_PLACE[precision];
+  // Marsaglia's xorshift with 32 bits.
+  let bits = "seed" in nudge ? 0x9e3779b9 ^ Math.imul(nudge.seed, 0x85ebca6b) : 0;
+  const direction = () => {
+    if ("direction" in nudge) return nudge.direction;
+    bits ^= bits << 13;
+    bits ^= bits >>> 17;
+    bits ^= bits << 5;
+    return bits < 0 ? 1 : -1;
+  };
   for (const { op, attrs, dtype } of nodes) {
     const name = attrs.name as string;
     if (op !== "input" || !isFloat(dtype)) continue;
-    const unit = LAST_PLACE[precision];
-    // Marsaglia's xorshift with 32 bits.
-    let bits = 0x9e3779b9;
-    result[name] = Float64Array.from(inputs[name], (value) => {
-      bits ^= bits << 13;
-      bits ^= bits >>> 17;
-      bits ^= bits << 5;
-      return value * (1 + (bits < 0 ? unit : -unit));
-    });
+    result[name] = Float64Array.from(inputs[name], (value) => value * (1 + direction() * change));
   }
   return result;
 }

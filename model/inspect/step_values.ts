@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { join } from "@std/path";
 import {
   type Compilation,
   compileGraph,
@@ -17,6 +18,9 @@ import {
 } from "../../compiler/mod.ts";
 import { loadTokenizer, openData } from "../../data/mod.ts";
 import type { GpuDevice, LoadedProgram, TensorData } from "../../runtime/mod.ts";
+import { BYTE_VOCABULARY, type ModelConfig } from "../config.ts";
+import { exists } from "../durable_files.ts";
+import { InputError } from "../errors.ts";
 import { initialValues } from "../init_from.ts";
 import { stepScalars } from "../optimizer.ts";
 import { arenaNames, layoutParameters, type ParameterLayout } from "../params.ts";
@@ -24,6 +28,7 @@ import { LOSS_SCALING } from "../precision.ts";
 import { traceInit } from "../programs.ts";
 import { randomKey } from "../random_keys.ts";
 import type { RunPlan } from "../run_options.ts";
+import { SafetensorsFile } from "../safetensors.ts";
 import type { Weights } from "../weights.ts";
 
 /** A value for every input of a program. */
@@ -57,6 +62,7 @@ const WHOLE = 2;
  * The values of a step of `plan` for a program of its model.
  *
  * @throws {DataError} when the data cannot be read.
+ * @throws {InputError} when the weights are of another model.
  */
 export async function stepValues(
   device: GpuDevice,
@@ -66,10 +72,11 @@ export async function stepValues(
 ): Promise<StepValues> {
   const { model, seed, microBatch, learningRate } = plan;
   const layout = layoutParameters(model);
+  if (weights) requireModel(weights, model);
   const asked = new Set(inputsOf(graph).map(({ attrs }) => attrs.name as string));
   const needs = (names: readonly string[]) => names.some((name) => asked.has(name));
   const values: Record<string, TensorData | number> = {
-    ...stepScalars(0, learningRate),
+    ...stepScalars(weights?.step ?? 0, learningRate),
     key: randomKey(seed, "weights"),
     keep: 1,
     weight: 1,
@@ -82,7 +89,9 @@ export async function stepValues(
       : moved(await freshParameters(device, plan, layout));
     Object.assign(values, inArenas(layout, "params", flat));
   }
-  if (needs(arenaNames(layout, "v"))) {
+  const moments = weights && await savedMoments(weights.path);
+  if (moments) Object.assign(values, inArenas(layout, "m", moments.m), inArenas(layout, "v", moments.v));
+  else if (needs(arenaNames(layout, "v"))) {
     const m = uniform(layout.size, seed).map((value) => MOMENTS * value);
     Object.assign(values, inArenas(layout, "m", m), inArenas(layout, "v", m.map((value) => value * value)));
   }
@@ -105,9 +114,9 @@ export function fillValues(
   const scalars: Record<string, number> = {};
   for (const [index, node] of inputsOf(graph).entries()) {
     const { name, role } = node.attrs as { name: string; role: string };
-    const value = known[name] ?? madeUp(node, index);
-    if (role === "scalar") scalars[name] = typeof value === "number" ? value : Number(value[0]);
-    else if (typeof value !== "number") (role === "state" ? states : batch)[name] = value;
+    const value = known[name];
+    if (role === "scalar") scalars[name] = typeof value === "number" ? value : Number(madeUp(node, index)[0]);
+    else (role === "state" ? states : batch)[name] = typeof value === "object" ? value : madeUp(node, index);
   }
   return { states, batch, scalars };
 }
@@ -155,6 +164,29 @@ async function freshParameters(
   loaded.destroy();
   states.destroy();
   return flat;
+}
+
+function requireModel({ config, path }: Weights, model: ModelConfig): void {
+  const sizes = ["layers", "width", "heads", "vocabulary"] as const;
+  const other = sizes.find((size) => config[size] !== model[size]);
+  if (other === undefined && config.context >= model.context) return;
+  const { layers, width, heads, context, vocabulary } = config;
+  throw new InputError(
+    `--checkpoint ${path}`,
+    `a model with another ${other ?? "context"} than the one that is looked at`,
+    `add --layers ${layers} --width ${width} --heads ${heads} --context ${context} --tokenizer ` +
+      (vocabulary === BYTE_VOCABULARY ? "bytes" : "gpt2"),
+  );
+}
+
+/** The optimizer's moments in a checkpoint that has them. */
+async function savedMoments(
+  folder: string,
+): Promise<{ readonly m: Float32Array; readonly v: Float32Array } | undefined> {
+  const path = join(folder, "trainer.safetensors");
+  if (!await exists(path)) return undefined;
+  using file = await SafetensorsFile.open(path);
+  return { m: await file.read("m"), v: await file.read("v") };
 }
 
 /** Parameters after a step or two. */
