@@ -106,9 +106,27 @@ export async function runChecks(
     return await edit(subject, compilation, values, { ...flags, edit: flags.edit }, show);
   }
   using opened = await openOn(subject.device, compilation, values);
-  const report = await checkProgram(opened.loaded, compilation, values, { limit: flags.limit });
+  const onProgress = progressOn(Deno.stderr);
+  const report = await checkProgram(opened.loaded, compilation, values, { limit: flags.limit, onProgress });
   show(report, checkText);
   return report.kernels.some(isWrong) ? FAILED : 0;
+}
+
+/** Between two changes of a line of progress, in milliseconds. */
+const PROGRESS_MS = 200;
+
+/** Counts kernels on a terminal, on one line that is gone at the end. */
+function progressOn(stream: typeof Deno.stderr): ((done: number, of: number) => void) | undefined {
+  if (!stream.isTerminal()) return undefined;
+  let shown = 0;
+  const write = (text: string) => stream.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+  return (done, of) => {
+    if (done === of) write("");
+    else if (performance.now() - shown > PROGRESS_MS) {
+      shown = performance.now();
+      write(`kernel ${done} of ${of}`);
+    }
+  };
 }
 
 type Show = <T>(result: T, text: (result: T) => string) => void;
