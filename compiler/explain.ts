@@ -1,5 +1,6 @@
 /**
- * Each stage of a compilation as text for a terminal: graph, joint graph, groups with their reasons, Kernel IR, WGSL, the
+ * Each stage of a compilation as text for a terminal: the forward graph, the joint graph of forward, backward and optimizer as it was
+ * traced, the simplified one, groups with their reasons, Kernel IR, WGSL, the
  * memory plan, and what is kept or recomputed for the backward pass.
  *
  * @module
@@ -12,7 +13,16 @@ import { keptValues } from "./recompute.ts";
 import { rootBytes } from "./storage.ts";
 
 /** The stages that can be shown, in the order of the pipeline. */
-export const STAGES = ["graph", "joint", "groups", "kernels", "wgsl", "plan", "recompute"] as const;
+export const STAGES = [
+  "graph",
+  "joint",
+  "simplified",
+  "groups",
+  "kernels",
+  "wgsl",
+  "plan",
+  "recompute",
+] as const;
 
 /** Name of a stage. */
 export type Stage = typeof STAGES[number];
@@ -32,6 +42,8 @@ export function explain(compilation: Compilation, stage: Stage): string {
     case "graph":
       return printGraph(forwardOf(compilation.graph));
     case "joint":
+      return printGraph(compilation.graph);
+    case "simplified":
       return printGraph(compilation.simplified);
     case "groups":
       return explainGroups(compilation);

@@ -36,7 +36,13 @@ export {
   ShapeError,
 } from "./errors.ts";
 export { explain, type Stage, STAGES } from "./explain.ts";
-export { type ProgramReport, type ReportedDispatch, type ReportedGroup, reportOf } from "./report.ts";
+export {
+  type ProgramReport,
+  reportDispatches,
+  type ReportedDispatch,
+  type ReportedGroup,
+  reportOf,
+} from "./report.ts";
 export type { Boundary, Fusion, Group, GroupKind, Mode, Optimization } from "./fusion.ts";
 export {
   type Attrs,
@@ -67,7 +73,7 @@ export {
   type TensorData,
 } from "./jit.ts";
 export { ParseError, parseGraph } from "./parse.ts";
-export { printGraph, type PrintOptions } from "./print.ts";
+export { printGraph, printNode, type PrintOptions } from "./print.ts";
 export type {
   BufferPlan,
   BufferRange,

@@ -96,7 +96,7 @@ export function reportOf(compilation: Compilation): ProgramReport {
     stages: Object.fromEntries(stages.map((stage) => [stage, explain(compilation, stage)])),
     groups: groupsOf(compilation),
     kernels,
-    dispatches: dispatchesOf(compilation),
+    dispatches: reportDispatches(compilation),
     buffers,
     memory,
     peakBytes: memory.peakBytes,
@@ -137,10 +137,12 @@ interface Span {
 }
 
 /**
- * Bindings say what a kernel may do; what it does is what its Kernel IR loads and stores. A range that is updated in place
- * is both read and written.
+ * The launches of a program, with what each reads and writes. Bindings say what a kernel may do; what it does is what its Kernel IR
+ * loads and stores. A range that is updated in place is both read and written.
  */
-function dispatchesOf({ program, kernels, order, storage, placement }: Compilation): ReportedDispatch[] {
+export function reportDispatches(
+  { program, kernels, order, storage, placement }: Compilation,
+): ReportedDispatch[] {
   const spanOf = (tensor: number): Span => {
     const owner = placement.owner[tensor];
     const { buffer, offset } = placement.at[owner];

@@ -1,166 +1,132 @@
 /**
- * `deno task inspect`: prints a stage of the compilation of a training or sampling program as text. Nothing runs; an
- * adapter is opened only to learn its limits, and is not needed.
+ * `deno task inspect`: shows what the compiler makes of a program, follows its parts to kernels and back, compares, and checks. What is
+ * looked at is chosen by `inspect/subject.ts`; each way of looking is a file of `inspect/`.
  *
  * @module
  */
-import {
-  BASELINE,
-  type Capabilities,
-  compileStages,
-  explain,
-  type Graph,
-  LAVAPIPE,
-  reportOf,
-  type ScheduleLookup,
-  STAGES,
-} from "../../compiler/mod.ts";
-import { ensureAdapter, openDevice, TuningCache } from "../../runtime/mod.ts";
-import { TOKENIZERS } from "../../data/mod.ts";
-import { PRESET_NAMES } from "../config.ts";
-import { layoutParameters } from "../params.ts";
+import { type Compilation, compileStages, explain, reportOf, STAGES } from "../../compiler/mod.ts";
+import { InputError } from "../errors.ts";
+import { CHECK_FLAGS, CHECK_MICRO_BATCH, runChecks, wantsDevice } from "../inspect/check_command.ts";
+import { diffReports, diffText, readReport } from "../inspect/diff.ts";
+import { viewKernel, viewNode, viewSource } from "../inspect/explore.ts";
+import { kernelViewText, nodeText, type Paint, paintFor, sourceText } from "../inspect/explore_text.ts";
+import { recordRewrites, rewritesText } from "../inspect/rewrites.ts";
+import { fillValues, stepValues } from "../inspect/step_values.ts";
+import { openSubject, type Subject, SUBJECT_FLAGS } from "../inspect/subject.ts";
 import { explainBudget, parseMemory } from "../memory.ts";
-import { traceDecode, tracePrefill } from "../decode_programs.ts";
-import { NO_FEATURES, traceDraw } from "../draw_program.ts";
-import { PRECISIONS } from "../precision.ts";
-import {
-  traceApplyStep,
-  traceInit,
-  traceLoss,
-  traceMicroStep,
-  traceSample,
-  traceTrainStep,
-} from "../programs.ts";
-import { MODE_NAMES, planRun, type RunPlan } from "../run_options.ts";
+import { MODE_NAMES, type ModeName } from "../run_options.ts";
+import { openWeights } from "../weights.ts";
 import { runCommand } from "./exit.ts";
-import { type Flags, helpText, MANY, parseFlags } from "./flags.ts";
-
-const size = (help: string) => ({ kind: "whole", min: 1, max: MANY, help }) as const;
-
-const PROGRAM_NAMES = [
-  "step",
-  "loss",
-  "micro",
-  "apply",
-  "init",
-  "sample",
-  "prefill",
-  "decode",
-  "draw",
-] as const;
-type ProgramName = (typeof PROGRAM_NAMES)[number];
+import { type Flags, type FlagValues, helpText, MANY, parseFlags } from "./flags.ts";
+import { userPath } from "./paths.ts";
 
 const FLAGS = {
-  "preset": { kind: "choice", choices: PRESET_NAMES, help: "Model; nano unless told otherwise." },
-  "stage": {
-    kind: "choice",
-    choices: STAGES,
-    help: "What to print; groups unless told otherwise.",
-  },
-  "program": {
-    kind: "choice",
-    choices: PROGRAM_NAMES,
-    help: "Which program; step (forward, backward, clip, AdamW) unless told otherwise.",
-  },
-  "target": {
-    kind: "choice",
-    choices: ["adapter", "lavapipe", "baseline"],
-    help: "What to compile for; this machine's adapter unless told otherwise.",
-  },
-  "layers": size("Transformer blocks, in place of the preset's."),
-  "width": size("Channels, in place of the preset's."),
-  "heads": size("Attention heads; they divide the width."),
-  "context": size("Tokens that the model looks at; at most 1024."),
-  "micro-batch": size("Sequences that pass through the model at once."),
-  "tokenizer": {
-    kind: "choice",
-    choices: TOKENIZERS,
-    help: "Sets the vocabulary: bytes 256, gpt2 50257.",
-  },
-  "dtype": { kind: "choice", choices: PRECISIONS, help: "What matrix products read and write." },
-  "memory": {
+  ...SUBJECT_FLAGS,
+  "stage": { kind: "choice", choices: STAGES, help: "What to print; groups unless told otherwise." },
+  "node": { kind: "text", metavar: "N", help: "Follow a node of the simplified graph to its kernel and its readers." },
+  "kernel": { kind: "text", metavar: "NAME", help: "Show one kernel: nodes, reasons, buffers, Kernel IR and WGSL." },
+  "source": { kind: "text", metavar: "LINE", help: "Follow a line of the model, such as gpt2.ts:88, to its kernels." },
+  "diff": {
     kind: "text",
-    metavar: "SIZE",
-    help: "Most memory that the program may hold, such as 4GB.",
+    metavar: "MODE|FILE",
+    help: "Compare with another mode (fused, eager), or with a file that --json has written.",
   },
-  "mode": { kind: "choice", choices: MODE_NAMES, help: "Fused kernels, or one kernel for each operation." },
-  "json": {
-    kind: "switch",
-    help: "Print all stages as one JSON object: groups, kernels, launches, buffers.",
-  },
+  "rewrites": { kind: "switch", help: "List every rewrite of the simplification, counts by rule first." },
+  "rule": { kind: "text", metavar: "NAME", help: "With --rewrites: those of one rule." },
+  "step": { kind: "whole", min: 1, max: MANY, help: "With --rewrites: one of them, with what was there before." },
+  ...CHECK_FLAGS,
+  "json": { kind: "switch", help: "Print JSON: all stages as one object, or what else was asked for." },
   "help": { kind: "switch", help: "Show this text." },
 } as const satisfies Flags;
+type Values = FlagValues<typeof FLAGS>;
+
+const ABOUT =
+  "Shows what the compiler makes of a program: the traced graph, the joint forward and backward graph, the simplified\n" +
+  "one, fusion groups with their reasons, kernels, WGSL, the memory plan, or what is recomputed; follows parts of it,\n" +
+  "compares two of it, and runs its kernels against float64.";
+
+/** A way of looking: its result as data, and as text. */
+type View = (compilation: Compilation, subject: Subject, values: Values) => unknown;
+interface Action {
+  readonly view: View;
+  // deno-lint-ignore no-explicit-any
+  readonly text: (result: any, values: Values, paint: Paint) => string;
+}
+
+/** By the flag that asks for it. */
+const ACTIONS: Readonly<Partial<Record<keyof Values, Action>>> = {
+  node: { view: (compilation, _, { node }) => viewNode(compilation, node!), text: (view, _, paint) => nodeText(view, paint) },
+  kernel: {
+    view: (compilation, _, { kernel }) => viewKernel(compilation, kernel!),
+    text: (view, _, paint) => kernelViewText(view, paint),
+  },
+  source: {
+    view: (compilation, _, { source }) => viewSource(compilation, source!),
+    text: (view, _, paint) => sourceText(view, paint),
+  },
+  diff: { view: diff, text: (difference) => diffText(difference) },
+  rewrites: {
+    view: ({ decomposed }) => recordRewrites(decomposed),
+    text: (rewrites, { rule, step }) => rewritesText(rewrites, { rule, step }),
+  },
+};
 
 async function main(args: readonly string[]): Promise<number> {
   const values = parseFlags(FLAGS, args);
   if (values.help) {
-    console.log(helpText(
-      "deno task inspect [flags]",
-      "Prints what the compiler makes of a GPT-2 program: the traced graph, the joint forward and backward graph,\n" +
-        "fusion groups with their reasons, kernels, WGSL, the memory plan, or what is recomputed.",
-      FLAGS,
-    ));
+    console.log(helpText("deno task inspect [flags]", ABOUT, FLAGS));
     return 0;
   }
-  const { preset = "nano", stage = "groups", program = "step", mode = "fused" } = values;
-  const request = { ...values, preset, microBatch: values["micro-batch"], out: "" };
-  const memoryBytes = values.memory === undefined ? undefined : parseMemory(values.memory);
-  planRun(request, true); // wrong sizes are refused before a device is opened
-  const { capabilities, measured } = await targetFor(values.target ?? "adapter");
-  const plan = planRun(request, capabilities.software);
-  const name = `${preset}_${program}`;
-  const schedules = mode === "fused" ? measured : undefined;
-  const options = { mode, name, schedules, memoryBytes };
-  try {
-    const compilation = compileStages(traceProgram(program, plan), capabilities, options);
-    print(values.json ? `${JSON.stringify(reportOf(compilation))}\n` : explain(compilation, stage));
-  } catch (problem) {
-    throw explainBudget(
-      problem,
-      memoryBytes === undefined ? undefined : { bytes: memoryBytes, isGiven: true },
-      0,
-    );
+  const asked = (Object.keys(ACTIONS) as (keyof Values)[]).filter((name) => values[name] !== undefined);
+  if (asked.length > 1) throw new InputError(`--${asked[1]}`, `given with --${asked[0]}`, "keep one");
+  for (const name of ["rule", "step"] as const) {
+    if (values[name] !== undefined && !values.rewrites) {
+      throw new InputError(`--${name}`, "it is for --rewrites", "add --rewrites");
+    }
   }
+  if (wantsDevice(values)) return await check(values, args);
+  const subject = await openSubject(values);
+  const compilation = compile(subject, values);
+  const action = ACTIONS[asked[0]];
+  if (!action) {
+    const { stage = "groups" } = values;
+    print(values.json ? `${JSON.stringify(reportOf(compilation))}\n` : explain(compilation, stage));
+    return 0;
+  }
+  const result = await action.view(compilation, subject, values);
+  const paint = paintFor(Deno.stdout.isTerminal());
+  print(values.json ? `${JSON.stringify(result)}\n` : action.text(result, values, paint));
   return 0;
 }
 
-function traceProgram(program: ProgramName, { model, microBatch, dtype }: RunPlan) {
-  const shape = { batch: microBatch, context: model.context };
-  const layout = layoutParameters(model);
-  const makers: Record<ProgramName, () => Graph> = {
-    step: () => traceTrainStep(model, shape, layout, dtype),
-    loss: () => traceLoss(model, shape, layout, dtype),
-    micro: () => traceMicroStep(model, shape, layout, dtype),
-    apply: () => traceApplyStep(model, layout, dtype),
-    init: () => traceInit(model, layout, dtype),
-    sample: () => traceSample(model, { history: 2 * model.context, window: model.context }),
-    prefill: () => tracePrefill(model, { slots: microBatch, dtype, tokens: Math.min(64, model.context) }),
-    decode: () => traceDecode(model, { slots: microBatch, dtype, sequences: microBatch }),
-    draw: () =>
-      traceDraw(model, { slots: microBatch, sequences: microBatch }, { ...NO_FEATURES, topK: true }),
-  };
-  return makers[program]();
-}
-
-/** What to compile for, and the schedules that were measured there: what a run would get. */
-interface Target {
-  readonly capabilities: Capabilities;
-  readonly measured?: ScheduleLookup;
-}
-
-async function targetFor(name: "adapter" | "lavapipe" | "baseline"): Promise<Target> {
-  if (name === "lavapipe") return { capabilities: LAVAPIPE };
-  if (name === "baseline") return { capabilities: BASELINE };
+function compile({ graph, capabilities, options }: Subject, values: Values, mode?: ModeName): Compilation {
   try {
-    await ensureAdapter();
-    const device = await openDevice();
-    console.error(`compiled for ${device.describe()}`);
-    const { capabilities } = device;
-    return { capabilities, measured: (await TuningCache.open(device)).lookup };
-  } catch {
-    console.error("no adapter opens here: compiled for WebGPU's guaranteed minimum");
-    return { capabilities: BASELINE };
+    return compileStages(graph, capabilities, { ...options, ...mode && { mode } });
+  } catch (problem) {
+    const budget = values.memory === undefined ? undefined : { bytes: parseMemory(values.memory), isGiven: true };
+    throw explainBudget(problem, budget, 0);
   }
+}
+
+async function diff(compilation: Compilation, subject: Subject, values: Values) {
+  const other = values.diff!;
+  const now = { ...reportOf(compilation), name: `${subject.name}, ${subject.options.mode}` };
+  if (!(MODE_NAMES as readonly string[]).includes(other)) return diffReports(await readReport(userPath(other)), now);
+  const before = { ...reportOf(compile(subject, values, other as ModeName)), name: `${subject.name}, ${other}` };
+  return diffReports(before, now);
+}
+
+async function check(values: Values, args: readonly string[]): Promise<number> {
+  const subject = await openSubject(values, { microBatch: CHECK_MICRO_BATCH });
+  const { device, graph, options, plan } = subject;
+  if (!device) {
+    throw new InputError("--target", "kernels run on an adapter, and none is open", "leave out --target, or install a driver");
+  }
+  const { checkpoint } = values;
+  const weights = checkpoint === undefined ? undefined : await openWeights(userPath(checkpoint));
+  const command = `deno task inspect ${args.filter((arg) => arg !== "--watch").join(" ")}`;
+  const known = async () => plan ? await stepValues(device, graph, plan, { weights }) : fillValues(graph);
+  return await runChecks({ device, graph, options, values: known, command }, values, print);
 }
 
 /** Writes all of a long text, also into a pipe that is slow. */

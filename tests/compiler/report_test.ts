@@ -56,7 +56,7 @@ Deno.test("stages are the inspector's own texts", () => {
   for (const stage of STAGES) {
     if (stage in report.stages) assertEquals(report.stages[stage], explain(compilation, stage), stage);
   }
-  assertEquals(Object.keys(report.stages), ["graph", "joint", "groups", "plan", "recompute"]);
+  assertEquals(Object.keys(report.stages), ["graph", "joint", "simplified", "groups", "plan", "recompute"]);
 });
 
 Deno.test("a report is plain data, and says where its groups come from", () => {

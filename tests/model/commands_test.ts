@@ -295,7 +295,8 @@ Deno.test("generate continues a prompt, the same for the same seed", async () =>
 Deno.test("inspect prints every stage", async () => {
   const expected: Record<string, RegExp> = {
     graph: /= input \{name="params"/,
-    joint: /matmul/,
+    joint: /linearCrossEntropy/,
+    simplified: /matmul/,
     groups: /because:/,
     kernels: /kernel /,
     wgsl: /@compute/,
