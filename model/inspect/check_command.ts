@@ -193,9 +193,14 @@ async function edit(
     show(outcome, editText);
     return outcome;
   };
-  const outcome = await run();
-  if (flags.watch) { for await (const _ of savesOf(path)) await run(); }
-  return hasFailed(outcome) ? FAILED : 0;
+  if (!flags.watch) return hasFailed(await run()) ? FAILED : 0;
+  const goOn = (problem: unknown) => {
+    if (!(problem instanceof InputError)) throw problem;
+    console.error(`error: ${problem.message}`);
+  };
+  await run().catch(goOn);
+  for await (const _ of savesOf(path)) await run().catch(goOn);
+  return 0;
 }
 
 function hasFailed(outcome: EditOutcome): boolean {
