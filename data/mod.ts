@@ -13,11 +13,32 @@
  * @module
  */
 export type { Batch, Batches, BatchOptions } from "./batches.ts";
+export { type BuildOptions, type BuildPlan, type BuildReport, buildShards } from "./build/build.ts";
+export { type BuildRoom, estimateRoom } from "./build/disk.ts";
+export { type BuildInput, type OpenInput, parquetInput, textInput, type Unit } from "./build/input.ts";
+export type {
+  BuildFacts,
+  DatasetFacts,
+  InputRecord,
+  Manifest,
+  ShardRecord,
+  TokenizerRecord,
+} from "./build/manifest.ts";
+export type { Documents } from "./build/tokenize_worker.ts";
 export { Dataset } from "./dataset.ts";
+export type { FileSum } from "./durable.ts";
 export { type EncodeOptions, encodeText } from "./encode.ts";
 export { cacheFolder } from "./download.ts";
 export { DataError } from "./errors.ts";
 export { type FetchedFile, fetchFile, type FetchOptions, type RemoteFile } from "./fetch_file.ts";
+export { downloadedInputs, type DownloadOptions, localInputs } from "./fineweb/downloads.ts";
+export {
+  FINEWEB_SAMPLES,
+  type FineWebSample,
+  fineWebSample,
+  type PublishedFile,
+  type PublishedSample,
+} from "./fineweb/sources.ts";
 export {
   ENDINGS,
   type HellaSwagExample,

@@ -43,7 +43,14 @@ const worker = self as unknown as WorkerScope;
 let encoder: Promise<ChunkEncoder> | undefined;
 let open: ParquetText | undefined;
 
-worker.onmessage = async ({ data: { tokenizer, separator, documents } }) => {
+/** The answer before: whoever asks takes answers in the order of the questions. */
+let last: Promise<void> = Promise.resolve();
+
+worker.onmessage = ({ data }) => {
+  last = last.then(() => answer(data));
+};
+
+async function answer({ tokenizer, separator, documents }: TokenizeRequest): Promise<void> {
   encoder ??= loadTokenizer(tokenizer).then(({ encode }) => new ChunkEncoder(encode));
   const chunks = await encoder;
   try {
@@ -59,7 +66,7 @@ worker.onmessage = async ({ data: { tokenizer, separator, documents } }) => {
     const { source, problem, remedy } = thrown;
     worker.postMessage({ problem: { source, problem, remedy } }, []);
   }
-};
+}
 
 async function textsOf(documents: Documents): Promise<readonly string[]> {
   if ("texts" in documents) return documents.texts;
