@@ -7,11 +7,11 @@
  */
 import { type Compilation, type Graph, sizeOf } from "../../compiler/mod.ts";
 import { printNode } from "../../compiler/print.ts";
-import { isolate, type IsolatedKernel, type Place } from "../../compiler/isolate.ts";
+import { isolate, type IsolatedKernel } from "../../compiler/isolate.ts";
 import type { LoadedProgram, RunInputs } from "../../runtime/mod.ts";
-import { poison, readPlaces } from "../../runtime/values_at.ts";
 import { compareWithReference, type Deviation, precisionOf } from "./compare.ts";
 import { excerptOf, type Focus } from "./excerpt.ts";
+import { type KernelRun, type NamedValues, type Stray, Walk } from "./walk.ts";
 
 /** One kernel's farthest value. */
 export interface CheckedKernel {
@@ -33,6 +33,8 @@ export interface CheckedKernel {
   readonly share: number;
   /** Names of loaded values that hold numbers that are not finite: the kernel before is to blame for those. */
   readonly notFinite: readonly string[];
+  /** Memory that it changed where it stores nothing; absent where there is none. */
+  readonly stray?: Stray;
 }
 
 /** A kernel that was run but not checked, because single elements of its results take too long. */
@@ -96,22 +98,25 @@ export async function checkProgram(
   for (let done = 0; ahead; done++) {
     const isolated: IsolatedKernel = ahead;
     ahead = done + 1 < positions.length ? isolate(compilation, positions[done + 1]) : undefined;
-    const { given, stored } = await walk.run(isolated, ahead);
-    const values = { ...given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
+    const run = await walk.run(isolated, ahead);
+    const given = { ...run.given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
     const kernel = kernelName(loaded, isolated);
-    const checked = judge(compilation, isolated, kernel, values, stored, limit);
+    const checked = judge(compilation, isolated, kernel, { ...run, given }, limit);
     if (checked) kernels.push(checked);
     else skipped.push({ position: isolated.position, kernel });
     onProgress?.(done + 1, positions.length);
   }
   await walk.finish();
-  kernels.sort((a, b) => rank(b.deviation) - rank(a.deviation) || a.position - b.position);
+  kernels.sort((a, b) =>
+    Number(isWrong(b)) - Number(isWrong(a)) || rank(b.deviation) - rank(a.deviation) ||
+    a.position - b.position
+  );
   return { program: loaded.program.name, kernels, skipped, ms: performance.now() - started };
 }
 
-/** True for an error that rounding does not explain. */
-export function isWrong({ deviation }: CheckedKernel): boolean {
-  return deviation.excess > 1;
+/** True for an error that rounding does not explain, and for changes where nothing is stored. */
+export function isWrong({ deviation, stray }: CheckedKernel): boolean {
+  return deviation.excess > 1 || stray !== undefined;
 }
 
 /** Name of a kernel; one that was cut into windows has several, of which this is the first. */
@@ -119,65 +124,11 @@ export function kernelName({ program }: LoadedProgram, { launches: [first] }: Is
   return program.kernels[program.dispatches[first].kernel].name;
 }
 
-type NamedValues = Record<string, Float64Array>;
-
-/** What one kernel was given, by node, and what it stored: once for each place that a value goes to. */
-interface Run {
-  readonly given: NamedValues;
-  readonly stored: readonly NamedValues[];
-}
-
-/** Goes through a program's dispatches, stopping at the kernels of interest. */
-class Walk {
-  #next = 0;
-  /** What the next kernel will read, where that is known: a readback is dear, whatever it brings. */
-  #given?: readonly Float64Array[];
-
-  constructor(readonly loaded: LoadedProgram) {}
-
-  /** Runs everything before a kernel, and the kernel; `next` is the one after which this will be called again. */
-  async run({ launches: [first, end], loads, stores }: IsolatedKernel, next?: IsolatedKernel): Promise<Run> {
-    const { loaded } = this;
-    if (this.#next < first) await loaded.runSome(this.#next, first);
-    const read = loads.map(({ places }) => places[0]);
-    const given = this.#given ?? await readPlaces(loaded, read);
-    const written = stores.flatMap(({ places }) => places);
-    for (const place of written) if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
-    await loaded.runSome(first, end);
-    this.#next = end;
-    const most = Math.max(...stores.map(({ places }) => places.length));
-    const copies = Array.from(
-      { length: most },
-      (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
-    );
-    const ahead = next?.launches[0] === end ? next.loads.map(({ places }) => places[0]) : undefined;
-    const values = await readPlaces(loaded, [...copies.flat(), ...ahead ?? []]);
-    this.#given = ahead && values.slice(-ahead.length || values.length);
-    return {
-      given: Object.fromEntries(loads.map(({ name }, i) => [name, given[i]])),
-      stored: copies.map((_, copy) =>
-        Object.fromEntries(stores.map(({ name }, i) => [name, values[copy * stores.length + i]]))
-      ),
-    };
-  }
-
-  /** Runs what is left. */
-  async finish(): Promise<void> {
-    const { length } = this.loaded.launches;
-    if (this.#next < length) await this.loaded.runSome(this.#next, length);
-  }
-}
-
-function overlaps(a: Place, b: Place): boolean {
-  return a.buffer === b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
-}
-
 function judge(
   { simplified }: Compilation,
   { position, title, graph, loads, stores }: IsolatedKernel,
   kernel: string,
-  given: NamedValues,
-  stored: readonly NamedValues[],
+  { given, stored, stray }: KernelRun,
   limit: number,
 ): CheckedKernel | undefined {
   const excerpt = excerptOf(graph, limit, firstNaN(stored[0]));
@@ -205,6 +156,7 @@ function judge(
     deviation,
     share: deviation.elements / sizeOf(node.shape),
     notFinite: notFinite.map((load) => load.name),
+    ...stray && { stray },
   };
 }
 

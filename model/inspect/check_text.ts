@@ -51,9 +51,9 @@ function noticesOf({ kernels, skipped }: CheckReport): string[] {
 
 /** A kernel in two or three lines. */
 export function kernelLines(checked: CheckedKernel): string[] {
-  const { position, kernel, node, scope, site, deviation, share: compared, notFinite } = checked;
+  const { position, kernel, node, scope, site, deviation, share: compared, notFinite, stray } = checked;
   const { excess, relative, absolute } = deviation;
-  const share = excess === Infinity
+  const share = excess === Infinity || (stray && excess <= 1)
     ? "WRONG"
     : excess > 1
     ? `${short(excess)} x`
@@ -70,6 +70,14 @@ export function kernelLines(checked: CheckedKernel): string[] {
       .join("  "),
     `${indent}${node}${place(scope, site)}`,
     `${indent}${elementText(node, deviation)}${compared < 1 ? `; ${short(100 * compared)} % compared` : ""}`,
+    ...stray
+      ? [
+        `${indent}it changes ${stray.words} words of ${stray.buffer} from byte ${stray.offset} on, where it stores nothing`,
+      ]
+      : [],
+    ...Number.isNaN(deviation.given) && !Number.isNaN(deviation.expected)
+      ? [`${indent}memory that a kernel does not write stays NaN`]
+      : [],
     ...notFinite.length === 0 ? [] : [
       `${indent}it was given numbers that are not finite, in ${
         notFinite.join(", ")

@@ -71,3 +71,12 @@ deviceTest("the check names exactly the kernel with a missing barrier", async (d
   // A GPU whose subgroups are as large as the workgroup may get away without barriers.
   if (device.info.software) assertEquals(wrong, [kernel]);
 });
+
+deviceTest("the check names a kernel that also writes into its neighbour's memory", async (device) => {
+  const { broken, kernel } = breakKernel(
+    compileTiny(device.capabilities),
+    "attention_attentionGradQ",
+    (wgsl) => wgsl.replace(/\n\s+(t\d+)\[(.*)\] = (\w+);/, "$&\n$1[$2 + 8u] = $3;"),
+  );
+  assertEquals(await wrongKernels(device, broken), [kernel]);
+});
