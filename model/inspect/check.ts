@@ -11,7 +11,7 @@ import { isolate, type IsolatedKernel } from "../../compiler/isolate.ts";
 import type { LoadedProgram, RunInputs } from "../../runtime/mod.ts";
 import { compareWithReference, type Deviation, precisionOf } from "./compare.ts";
 import { excerptOf, type Focus } from "./excerpt.ts";
-import { type KernelRun, type NamedValues, type Stray, Walk } from "./walk.ts";
+import { type KernelRun, type NamedValues, type Stray, walk } from "./walk.ts";
 
 /** One kernel's farthest value. */
 export interface CheckedKernel {
@@ -93,25 +93,25 @@ export async function checkProgram(
   loaded.upload(inputs);
   const kernels: CheckedKernel[] = [];
   const skipped: SkippedKernel[] = [];
-  const walk = new Walk(loaded);
-  let ahead = positions.length > 0 ? isolate(compilation, positions[0]) : undefined;
-  for (let done = 0; ahead; done++) {
-    const isolated: IsolatedKernel = ahead;
-    ahead = done + 1 < positions.length ? isolate(compilation, positions[done + 1]) : undefined;
-    const run = await walk.run(isolated, ahead);
+  let done = 0;
+  for await (const [isolated, run] of walk(loaded, isolatedAt(compilation, positions))) {
     const given = { ...run.given, ...scalarsOf(isolated.graph, inputs.scalars ?? {}) };
     const kernel = kernelName(loaded, isolated);
     const checked = judge(compilation, isolated, kernel, { ...run, given }, limit);
     if (checked) kernels.push(checked);
     else skipped.push({ position: isolated.position, kernel });
-    onProgress?.(done + 1, positions.length);
+    onProgress?.(++done, positions.length);
   }
-  await walk.finish();
   kernels.sort((a, b) =>
     Number(isWrong(b)) - Number(isWrong(a)) || rank(b.deviation) - rank(a.deviation) ||
     a.position - b.position
   );
   return { program: loaded.program.name, kernels, skipped, ms: performance.now() - started };
+}
+
+/** One at a time: the places of scattered values take memory. */
+function* isolatedAt(compilation: Compilation, positions: readonly number[]): Generator<IsolatedKernel> {
+  for (const position of positions) yield isolate(compilation, position);
 }
 
 /** True for an error that rounding does not explain, and for changes where nothing is stored. */

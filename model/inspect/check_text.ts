@@ -124,7 +124,8 @@ export function bisectionText({ mine, theirs, compared, different, first, wrong 
     "",
     ...wrong.length === 0
       ? [
-        `float64 finds no kernel of ${mine} wrong there: it is ${first.theirs.kernel} of ${theirs}, or rounding adds up`,
+        `float64 finds no kernel of ${mine} wrong there: it is ${first.theirs.kernel} of ${theirs}, memory that another`,
+        "kernel has overwritten (--check looks at all of them), or rounding that adds up",
       ]
       : wrong.flatMap(({ label, kernel }) => [
         `WRONG: ${kernel.kernel} of ${label}, against float64 on its own inputs:`,

@@ -5,10 +5,10 @@
  * @module
  */
 import { type Compilation, type DType, isFloat, type NodeId } from "../../compiler/mod.ts";
-import { isolate, type IsolatedKernel } from "../../compiler/isolate.ts";
+import { isolate } from "../../compiler/isolate.ts";
 import { valueKeys } from "../../compiler/value_keys.ts";
 import type { LoadedProgram, RunInputs } from "../../runtime/mod.ts";
-import { readPlaces } from "../../runtime/values_at.ts";
+import { Gathering, readPlaces } from "../../runtime/values_at.ts";
 import { kernelName } from "./check.ts";
 
 /** A value as one run stored it. */
@@ -52,32 +52,41 @@ export async function traceValues(
 ): Promise<TracedValues> {
   loaded.upload(inputs);
   const values = new Map<string, TracedValue>();
+  using gathering = new Gathering(loaded);
+  let wanted: Wanted[] = [];
+  const take = (given: readonly Wanted[], stored: readonly Float64Array[]) =>
+    given.forEach(({ key, ...facts }, i) =>
+      values.set(key, { ...facts, ...thinned(stored[i], facts.dtype) })
+    );
   for (let position = 0; position < compilation.order.length; position++) {
     const isolated = isolate(compilation, position);
+    const kernel = kernelName(loaded, isolated);
+    const stored = isolated.stores.filter(({ node }) => keys.has(node));
+    const own = stored.map(({ node }): Wanted => {
+      return { key: keys.get(node)!, kernel, position, dtype: compilation.simplified.nodes[node].dtype };
+    });
+    const places = stored.map(({ places }) => places[0]);
+    if (!gathering.hasRoomFor(places)) {
+      take(wanted, await gathering.read());
+      wanted = [];
+    }
     await loaded.runSome(...isolated.launches);
-    await read(loaded, compilation, isolated, keys, values);
+    if (gathering.hasRoomFor(places)) {
+      gathering.add(places);
+      wanted.push(...own);
+    } else take(own, await readPlaces(loaded, places));
   }
+  take(wanted, await gathering.read());
   return values;
 }
 
-async function read(
-  loaded: LoadedProgram,
-  { simplified }: Compilation,
-  isolated: IsolatedKernel,
-  keys: ReadonlyMap<NodeId, string>,
-  values: Map<string, TracedValue>,
-): Promise<void> {
-  const wanted = isolated.stores.filter(({ node }) => keys.has(node) && !values.has(keys.get(node)!));
-  if (wanted.length === 0) return;
-  const kernel = kernelName(loaded, isolated);
-  const stored = await readPlaces(loaded, wanted.map(({ places }) => places[0]));
-  wanted.forEach(({ node }, i) => {
-    const { dtype } = simplified.nodes[node];
-    const stride = Math.ceil(stored[i].length / MOST_ELEMENTS);
-    const data = new Float32Array(Math.ceil(stored[i].length / stride));
-    // Words of random bits have more digits than f32: their lower half tells as much.
-    const fold = isFloat(dtype) ? (value: number) => value : (value: number) => value % 2 ** 20;
-    for (let n = 0; n < data.length; n++) data[n] = fold(stored[i][n * stride]);
-    values.set(keys.get(node)!, { kernel, position: isolated.position, dtype, data, stride });
-  });
+type Wanted = Omit<TracedValue, "data" | "stride"> & { readonly key: string };
+
+function thinned(stored: Float64Array, dtype: DType): Pick<TracedValue, "data" | "stride"> {
+  const stride = Math.ceil(stored.length / MOST_ELEMENTS);
+  const data = new Float32Array(Math.ceil(stored.length / stride));
+  // Words of random bits have more digits than f32: their lower half tells as much.
+  const fold = isFloat(dtype) ? (value: number) => value : (value: number) => value % 2 ** 20;
+  for (let n = 0; n < data.length; n++) data[n] = fold(stored[n * stride]);
+  return { data, stride };
 }

@@ -6,7 +6,7 @@
  */
 import type { IsolatedKernel, Place } from "../../compiler/isolate.ts";
 import type { LoadedProgram } from "../../runtime/mod.ts";
-import { poison, readPlaces } from "../../runtime/values_at.ts";
+import { Gathering, poison, readPlaces } from "../../runtime/values_at.ts";
 
 /** Values by node, as `%12`. */
 export type NamedValues = Record<string, Float64Array>;
@@ -43,66 +43,109 @@ interface Watched {
   readonly stored: Uint8Array;
 }
 
-/** Goes through a program's dispatches, stopping at the kernels of interest. */
-export class Walk {
-  #next = 0;
-  /** What the next kernel will find, where that is known: a readback is dear, whatever it brings. */
-  #before?: readonly Float64Array[];
+/** What to read of a kernel, and its values as far as they are known. */
+interface Stop {
+  readonly kernel: IsolatedKernel;
+  readonly watched: readonly Watched[];
+  readonly before: readonly Place[];
+  readonly after: readonly Place[];
+}
 
-  /** At the beginning of a program whose inputs were uploaded. */
-  constructor(readonly loaded: LoadedProgram) {}
-
-  /**
-   * Runs everything before a kernel, and the kernel.
-   *
-   * @param next The kernel with which this will be called again.
-   * @throws {GpuError} when the device fails.
-   */
-  async run(kernel: IsolatedKernel, next?: IsolatedKernel): Promise<KernelRun> {
-    const { loaded } = this;
-    const { launches: [first, end], loads, stores } = kernel;
-    if (this.#next < first) await loaded.runSome(this.#next, first);
-    const read = loads.map(({ places }) => places[0]);
-    const watched = watchedBy(loaded, kernel);
-    const before = this.#before ?? await readPlaces(loaded, [...read, ...placesOf(watched)]);
-    const written = stores.flatMap(({ places }) => places);
-    for (const place of written) if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
+/**
+ * Runs a whole program, once, and gives what the kernels of interest did. They have to come in the order of execution; a
+ * kernel that is given may have run long ago.
+ *
+ * @param loaded A program whose inputs were uploaded.
+ * @throws {GpuError} when the device fails.
+ */
+export async function* walk(
+  loaded: LoadedProgram,
+  kernels: Iterable<IsolatedKernel>,
+): AsyncGenerator<readonly [IsolatedKernel, KernelRun]> {
+  using gathering = new Gathering(loaded);
+  let gathered: Stop[] = [];
+  let next = 0;
+  const collect = async () => {
+    const values = await gathering.read();
+    const done = gathered;
+    gathered = [];
+    return done.map((stop) => {
+      const before = values.splice(0, stop.before.length);
+      const after = values.splice(0, stop.after.length);
+      return [stop.kernel, runOf(loaded, stop, before, after)] as const;
+    });
+  };
+  for (const kernel of kernels) {
+    const stop = stopAt(loaded, kernel);
+    const all = [...stop.before, ...stop.after];
+    if (!gathering.hasRoomFor(all)) yield* await collect();
+    const fits = gathering.hasRoomFor(all);
+    const [first, end] = kernel.launches;
+    if (next < first) await loaded.runSome(next, first);
+    next = end;
+    if (fits) gathering.add(stop.before);
+    const before = fits ? [] : await readPlaces(loaded, stop.before);
+    poisonStores(loaded, kernel);
     await loaded.runSome(first, end);
-    this.#next = end;
-    const most = Math.max(...stores.map(({ places }) => places.length));
-    const copies = Array.from(
-      { length: most },
-      (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
-    );
-    const after = [...copies.flat(), ...placesOf(watched)];
-    const ahead = next?.launches[0] === end
-      ? [...next.loads.map(({ places }) => places[0]), ...placesOf(watchedBy(loaded, next))]
-      : undefined;
-    const values = await readPlaces(loaded, [...after, ...ahead ?? []]);
-    this.#before = ahead && values.slice(after.length);
-    const stray = strayOf(loaded, watched, before.slice(read.length), values.slice(copies.flat().length));
-    return {
-      given: Object.fromEntries(loads.map(({ name }, i) => [name, before[i]])),
-      stored: copies.map((_, copy) =>
-        Object.fromEntries(stores.map(({ name }, i) => [name, values[copy * stores.length + i]]))
-      ),
-      ...stray && { stray },
-    };
+    if (!fits) {
+      yield [kernel, runOf(loaded, stop, before, await readPlaces(loaded, stop.after))];
+      continue;
+    }
+    gathering.add(stop.after);
+    gathered.push(stop);
   }
+  yield* await collect();
+  if (next < loaded.launches.length) await loaded.runSome(next, loaded.launches.length);
+}
 
-  /** Runs what is left. */
-  async finish(): Promise<void> {
-    const { length } = this.loaded.launches;
-    if (this.#next < length) await this.loaded.runSome(this.#next, length);
+/** What a kernel is given and stores, and what it could change besides. */
+function stopAt(loaded: LoadedProgram, kernel: IsolatedKernel): Stop {
+  const watched = watchedBy(loaded, kernel);
+  const others = watched.map(({ place }) => place);
+  return {
+    kernel,
+    watched,
+    before: [...kernel.loads.map(({ places }) => places[0]), ...others],
+    after: [...copiesOf(kernel).flat(), ...others],
+  };
+}
+
+/** Where the stored values lie: of each value the first place, then of each the second, and so on, or the last again. */
+function copiesOf({ stores }: IsolatedKernel): Place[][] {
+  const most = Math.max(...stores.map(({ places }) => places.length));
+  return Array.from(
+    { length: most },
+    (_, copy) => stores.map(({ places }) => places[Math.min(copy, places.length - 1)]),
+  );
+}
+
+function poisonStores(loaded: LoadedProgram, { loads, stores }: IsolatedKernel): void {
+  const read = loads.flatMap(({ places }) => places);
+  for (const place of stores.flatMap(({ places }) => places)) {
+    if (!read.some((other) => overlaps(place, other))) poison(loaded, place);
   }
+}
+
+function runOf(
+  loaded: LoadedProgram,
+  { kernel, watched }: Stop,
+  before: readonly Float64Array[],
+  after: readonly Float64Array[],
+): KernelRun {
+  const { loads, stores } = kernel;
+  const copies = copiesOf(kernel);
+  const stray = strayOf(loaded, watched, before.slice(loads.length), after.slice(copies.flat().length));
+  return {
+    given: Object.fromEntries(loads.map(({ name }, i) => [name, before[i]])),
+    stored: copies.map((_, copy) =>
+      Object.fromEntries(stores.map(({ name }, i) => [name, after[copy * stores.length + i]]))
+    ),
+    ...stray && { stray },
+  };
 }
 
 function overlaps(a: Place, b: Place): boolean {
   return a.buffer === b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
-}
-
-function placesOf(watched: readonly Watched[]): Place[] {
-  return watched.map(({ place }) => place);
 }
 
 /** The ranges that a kernel may write, apart from those of which it stores every word. */
