@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 
 /** What a file is. */
 export interface FileSum {
+  /** Its size. */
   readonly bytes: number;
   /** In lower-case hexadecimal. */
   readonly sha256: string;

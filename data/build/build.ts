@@ -34,9 +34,13 @@ import { TokenizePool } from "./tokenize_pool.ts";
 
 /** What is built. */
 export interface BuildPlan {
+  /** Where the shards go. */
   readonly folder: string;
+  /** Where the documents come from, for the manifest. */
   readonly dataset: DatasetFacts;
+  /** Files of documents, in their order. */
   readonly inputs: readonly BuildInput[];
+  /** Of the shards. */
   readonly format: BuildFacts["format"];
   /** The names of the shards begin with it. */
   readonly prefix: string;
@@ -48,9 +52,11 @@ export interface BuildPlan {
 export interface BuildReport {
   /** All tokens so far, of this process and those before it. */
   readonly tokens: number;
+  /** All documents so far. */
   readonly documents: number;
   /** Bytes of the inputs that are read. */
   readonly readBytes: number;
+  /** Bytes of all inputs. */
   readonly totalBytes: number;
   /** Finished shards. */
   readonly shards: number;
@@ -58,8 +64,11 @@ export interface BuildReport {
 
 /** How it is built. */
 export interface BuildOptions {
+  /** Threads that tokenize. */
   readonly workers: number;
+  /** Ends the build; what is done stays. */
   readonly signal?: AbortSignal;
+  /** Told how far it is, after each unit. */
   readonly onProgress?: (report: BuildReport) => void;
   /** Milliseconds between two moments at which a shard's part is made durable; 20 s by default. */
   readonly durableMs?: number;

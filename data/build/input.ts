@@ -27,6 +27,7 @@ export interface BuildInput {
 
 /** A unit of a file. */
 export interface Unit {
+  /** Its documents, or where they are. */
   readonly documents: Documents;
   /** Part of the file that is read with it, from 0 to 1. */
   readonly done: number;
@@ -34,6 +35,7 @@ export interface Unit {
 
 /** A file that can be read. */
 export interface OpenInput {
+  /** Size and checksum of the file. */
   readonly sum: FileSum;
   /** Its units from `from` on. */
   units(from: number): AsyncIterable<Unit>;

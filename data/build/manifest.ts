@@ -15,10 +15,13 @@ export const MANIFEST_FILE = "manifest.json";
 
 /** Where documents come from. */
 export interface DatasetFacts {
+  /** Name of the dataset. */
   readonly name: string;
+  /** The part of it. */
   readonly sample?: string;
   /** Commit of the files. */
   readonly revision?: string;
+  /** What it may be used under. */
   readonly licence?: string;
   /** A page that describes it. */
   readonly url?: string;
@@ -26,7 +29,9 @@ export interface DatasetFacts {
 
 /** Which tokenizer, and what tells it from others. */
 export interface TokenizerRecord {
+  /** Name of the tokenizer. */
   readonly name: TokenizerName;
+  /** Number of its tokens. */
   readonly vocabulary: number;
   /** Of its `tokenizer.json`. */
   readonly sha256: string;
@@ -36,23 +41,33 @@ export interface TokenizerRecord {
 
 /** Everything that the shards' bytes follow from. */
 export interface BuildFacts {
+  /** Where the documents come from. */
   readonly dataset: DatasetFacts;
+  /** The files, in their order; the checksums of those that are published. */
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256?: string }[];
+  /** What made tokens of them. */
   readonly tokenizer: TokenizerRecord;
+  /** Of the shards. */
   readonly format: Exclude<ShardFormat, "raw">;
+  /** How the shards' names begin. */
   readonly prefix: string;
+  /** Tokens of every shard but the last. */
   readonly shardTokens: number;
 }
 
 /** An input as it was read. */
 export interface InputRecord extends FileSum {
+  /** Name of the file. */
   readonly name: string;
 }
 
 /** A finished shard. */
 export interface ShardRecord extends FileSum {
+  /** Name of the file. */
   readonly name: string;
+  /** What it is for. */
   readonly split: Split;
+  /** Tokens in it. */
   readonly tokens: number;
 }
 
@@ -60,8 +75,11 @@ export interface ShardRecord extends FileSum {
 export interface Manifest extends BuildFacts {
   /** Of this file's form. */
   readonly version: 1;
+  /** Documents in all shards. */
   readonly documents: number;
+  /** Tokens in all shards. */
   readonly tokens: number;
+  /** In their order. */
   readonly shards: readonly ShardRecord[];
 }
 

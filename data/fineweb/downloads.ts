@@ -25,6 +25,7 @@ export interface DownloadOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Told how many bytes have come in this process, over all files. */
   readonly onProgress?: (bytes: number) => void;
+  /** Ends the downloads; what is there stays. */
   readonly signal?: AbortSignal;
   /** How each file is fetched. */
   readonly fetching?: Pick<FetchOptions, "attempts" | "waitMs" | "patienceMs" | "fetch">;

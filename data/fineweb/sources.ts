@@ -25,6 +25,7 @@ export interface PublishedFile {
   readonly name: string;
   /** On the server, without its name. */
   readonly path: string;
+  /** Its size. */
   readonly bytes: number;
   /** In lower-case hexadecimal. */
   readonly sha256: string;
@@ -32,7 +33,9 @@ export interface PublishedFile {
 
 /** A sample's files and where they come from. */
 export interface PublishedSample {
+  /** For the manifest. */
   readonly dataset: DatasetFacts;
+  /** In their order. */
   readonly files: readonly PublishedFile[];
 }
 
