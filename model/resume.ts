@@ -14,13 +14,7 @@ import {
 import { PRESET_NAMES } from "./config.ts";
 import { FinishedError, InputError } from "./errors.ts";
 import { PRECISIONS } from "./precision.ts";
-import {
-  MODE_NAMES,
-  type RunPlan,
-  scheduleChoice,
-  tokensPerStep,
-  type TrainRequest,
-} from "./run_options.ts";
+import { MODE_NAMES, type RunPlan, scheduleChoice, tokensPerStep, type TrainRequest } from "./run_options.ts";
 import { watchingOf } from "./run/watching.ts";
 import { checkSchedule } from "./schedule.ts";
 

@@ -23,9 +23,21 @@ import { userPath } from "./paths.ts";
 const FLAGS = {
   ...SUBJECT_FLAGS,
   "stage": { kind: "choice", choices: STAGES, help: "What to print; groups unless told otherwise." },
-  "node": { kind: "text", metavar: "N", help: "Follow a node of the simplified graph to its kernel and its readers." },
-  "kernel": { kind: "text", metavar: "NAME", help: "Show one kernel: nodes, reasons, buffers, Kernel IR and WGSL." },
-  "source": { kind: "text", metavar: "LINE", help: "Follow a line of the model, such as gpt2.ts:88, to its kernels." },
+  "node": {
+    kind: "text",
+    metavar: "N",
+    help: "Follow a node of the simplified graph to its kernel and its readers.",
+  },
+  "kernel": {
+    kind: "text",
+    metavar: "NAME",
+    help: "Show one kernel: nodes, reasons, buffers, Kernel IR and WGSL.",
+  },
+  "source": {
+    kind: "text",
+    metavar: "LINE",
+    help: "Follow a line of the model, such as gpt2.ts:88, to its kernels.",
+  },
   "diff": {
     kind: "text",
     metavar: "MODE|FILE",
@@ -33,7 +45,12 @@ const FLAGS = {
   },
   "rewrites": { kind: "switch", help: "List every rewrite of the simplification, counts by rule first." },
   "rule": { kind: "text", metavar: "NAME", help: "With --rewrites: those of one rule." },
-  "step": { kind: "whole", min: 1, max: MANY, help: "With --rewrites: one of them, with what was there before." },
+  "step": {
+    kind: "whole",
+    min: 1,
+    max: MANY,
+    help: "With --rewrites: one of them, with what was there before.",
+  },
   ...CHECK_FLAGS,
   "json": { kind: "switch", help: "Print JSON: all stages as one object, or what else was asked for." },
   "help": { kind: "switch", help: "Show this text." },
@@ -55,7 +72,10 @@ interface Action {
 
 /** By the flag that asks for it. */
 const ACTIONS: Readonly<Partial<Record<keyof Values, Action>>> = {
-  node: { view: (compilation, _, { node }) => viewNode(compilation, node!), text: (view, _, paint) => nodeText(view, paint) },
+  node: {
+    view: (compilation, _, { node }) => viewNode(compilation, node!),
+    text: (view, _, paint) => nodeText(view, paint),
+  },
   kernel: {
     view: (compilation, _, { kernel }) => viewKernel(compilation, kernel!),
     text: (view, _, paint) => kernelViewText(view, paint),
@@ -103,7 +123,9 @@ function compile({ graph, capabilities, options }: Subject, values: Values, mode
   try {
     return compileStages(graph, capabilities, { ...options, ...mode && { mode } });
   } catch (problem) {
-    const budget = values.memory === undefined ? undefined : { bytes: parseMemory(values.memory), isGiven: true };
+    const budget = values.memory === undefined
+      ? undefined
+      : { bytes: parseMemory(values.memory), isGiven: true };
     throw explainBudget(problem, budget, 0);
   }
 }
@@ -111,8 +133,13 @@ function compile({ graph, capabilities, options }: Subject, values: Values, mode
 async function diff(compilation: Compilation, subject: Subject, values: Values) {
   const other = values.diff!;
   const now = { ...reportOf(compilation), name: `${subject.name}, ${subject.options.mode}` };
-  if (!(MODE_NAMES as readonly string[]).includes(other)) return diffReports(await readReport(userPath(other)), now);
-  const before = { ...reportOf(compile(subject, values, other as ModeName)), name: `${subject.name}, ${other}` };
+  if (!(MODE_NAMES as readonly string[]).includes(other)) {
+    return diffReports(await readReport(userPath(other)), now);
+  }
+  const before = {
+    ...reportOf(compile(subject, values, other as ModeName)),
+    name: `${subject.name}, ${other}`,
+  };
   return diffReports(before, now);
 }
 
@@ -120,7 +147,11 @@ async function check(values: Values, args: readonly string[]): Promise<number> {
   const subject = await openSubject(values, { microBatch: CHECK_MICRO_BATCH });
   const { device, graph, options, plan } = subject;
   if (!device) {
-    throw new InputError("--target", "kernels run on an adapter, and none is open", "leave out --target, or install a driver");
+    throw new InputError(
+      "--target",
+      "kernels run on an adapter, and none is open",
+      "leave out --target, or install a driver",
+    );
   }
   const { checkpoint } = values;
   const weights = checkpoint === undefined ? undefined : await openWeights(userPath(checkpoint));

@@ -71,7 +71,8 @@ function tallyOf({ kernels, dispatches, groups }: ProgramReport): Map<string, Ta
   for (const { kernel, group, bytes, flops } of dispatches) {
     const { name, wgsl } = kernels[kernel];
     const text = wgsl.replaceAll(name, "kernel");
-    const tally = tallies.get(text) ?? { name, title: titles.get(group) ?? "copy", launches: 0, bytes: 0, flops: 0 };
+    const tally = tallies.get(text) ??
+      { name, title: titles.get(group) ?? "copy", launches: 0, bytes: 0, flops: 0 };
     tally.launches++;
     tally.bytes += bytes;
     tally.flops += flops;
@@ -95,10 +96,17 @@ export async function readReport(path: string): Promise<ProgramReport> {
   try {
     report = JSON.parse(await Deno.readTextFile(path));
   } catch (problem) {
-    const text = problem instanceof SyntaxError ? "it is not JSON" : `it cannot be read (${(problem as Error).message})`;
-    throw new InputError(flag, text, "name a mode (fused, eager), or a file that deno task inspect --json has written");
+    const text = problem instanceof SyntaxError
+      ? "it is not JSON"
+      : `it cannot be read (${(problem as Error).message})`;
+    throw new InputError(
+      flag,
+      text,
+      "name a mode (fused, eager), or a file that deno task inspect --json has written",
+    );
   }
-  const isReport = Array.isArray(report?.kernels) && Array.isArray(report.dispatches) && Array.isArray(report.groups);
+  const isReport = Array.isArray(report?.kernels) && Array.isArray(report.dispatches) &&
+    Array.isArray(report.groups);
   if (isReport) return report;
   throw new InputError(flag, "it is no dump of a program", "make one with deno task inspect --json > FILE");
 }

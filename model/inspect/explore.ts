@@ -4,7 +4,14 @@
  *
  * @module
  */
-import { type BufferPlan, type Compilation, type Node, type NodeId, printNode, type Schedule } from "../../compiler/mod.ts";
+import {
+  type BufferPlan,
+  type Compilation,
+  type Node,
+  type NodeId,
+  printNode,
+  type Schedule,
+} from "../../compiler/mod.ts";
 import { InputError } from "../errors.ts";
 import { ProgramIndex, type Work } from "./program_index.ts";
 import { findKernel } from "./replace_kernel.ts";
@@ -96,7 +103,11 @@ export function viewNode(compilation: Compilation, wanted: string): NodeView {
   const node = index.nodes[id];
   if (!node) {
     const most = index.nodes.length - 1;
-    throw new InputError(`--node ${wanted}`, "there is no such node", `give a number from 0 to ${most}; --stage simplified lists them`);
+    throw new InputError(
+      `--node ${wanted}`,
+      "there is no such node",
+      `give a number from 0 to ${most}; --stage simplified lists them`,
+    );
   }
   const line = (id: NodeId) => nodeLine(index, index.nodes[id]);
   const work = index.workOf(id);
@@ -122,11 +133,19 @@ export function viewKernel(compilation: Compilation, wanted: string): KernelView
   const kernel = findKernel(compilation, wanted, "--kernel");
   const { name, ir, wgsl, workgroupSize, template } = compilation.program.kernels[kernel];
   const launches = index.worksOfKernel(kernel).map((work) => launchOf(index, work));
-  return { kernel, name, ir, wgsl, workgroupSize, ...template && { schedule: scheduleWords(template.schedule) }, launches };
+  return {
+    kernel,
+    name,
+    ir,
+    wgsl,
+    workgroupSize,
+    ...template && { schedule: scheduleWords(template.schedule) },
+    launches,
+  };
 }
 
 function launchOf(index: ProgramIndex, work: Work): Launch {
-    const dispatches = index.dispatches.slice(work.first, work.end);
+  const dispatches = index.dispatches.slice(work.first, work.end);
   const touched = (kind: "reads" | "writes") => {
     const { buffers } = index.compilation.program;
     const found = dispatches.flatMap((dispatch) => dispatch[kind])
@@ -163,7 +182,9 @@ function bufferName({ kind, name }: BufferPlan): string {
  */
 export async function viewSource(compilation: Compilation, wanted: string): Promise<SourceView> {
   const index = new ProgramIndex(compilation);
-  const sites = new Set(compilation.graph.nodes.flatMap(({ origin: { site } }) => site === undefined ? [] : [site]));
+  const sites = new Set(
+    compilation.graph.nodes.flatMap(({ origin: { site } }) => site === undefined ? [] : [site]),
+  );
   const site = findSite(compilation.graph.nodes, sites, wanted);
   const isThere = ({ origin }: Node) => origin.site === site;
   const nodes = index.nodes.filter(isThere);

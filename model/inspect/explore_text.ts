@@ -28,7 +28,10 @@ export function paintFor(isTerminal: boolean): Paint {
 const MOST = 40;
 
 /** A node and its surroundings. */
-export function nodeText({ node, inputs, readers, computedBy, computedIn, reasons }: NodeView, paint: Paint): string {
+export function nodeText(
+  { node, inputs, readers, computedBy, computedIn, reasons }: NodeView,
+  paint: Paint,
+): string {
   const fate = computedBy
     ? [`computed by ${kernelText(computedBy, paint)}`, node.isStored ? "stored" : "never leaves the kernel"]
     : computedIn.length > 0
@@ -45,7 +48,10 @@ export function nodeText({ node, inputs, readers, computedBy, computedIn, reason
 }
 
 /** A kernel, all of it. */
-export function kernelViewText({ kernel, name, ir, wgsl, workgroupSize, schedule, launches }: KernelView, paint: Paint): string {
+export function kernelViewText(
+  { kernel, name, ir, wgsl, workgroupSize, schedule, launches }: KernelView,
+  paint: Paint,
+): string {
   const head = `${paint.strong(name)}  kernel ${kernel}, workgroups of ${workgroupSize.join(" x ")}` +
     (schedule === undefined ? "" : `, schedule ${schedule}`);
   const shown = launches.slice(0, 3).map((launch) => launchText(launch, paint));
@@ -54,7 +60,9 @@ export function kernelViewText({ kernel, name, ir, wgsl, workgroupSize, schedule
     head,
     "",
     ...shown,
-    ...others > 0 ? [`… and ${others} more launches: ${launches.slice(3).map(({ position }) => position).join(", ")}`, ""] : [],
+    ...others > 0
+      ? [`… and ${others} more launches: ${launches.slice(3).map(({ position }) => position).join(", ")}`, ""]
+      : [],
     paint.strong("Kernel IR"),
     ir.trimEnd(),
     "",
@@ -64,9 +72,14 @@ export function kernelViewText({ kernel, name, ir, wgsl, workgroupSize, schedule
   ].join("\n");
 }
 
-function launchText({ position, workgroups, bytes, flops, reads, writes, nodes, begins, ends }: Launch, paint: Paint): string {
+function launchText(
+  { position, workgroups, bytes, flops, reads, writes, nodes, begins, ends }: Launch,
+  paint: Paint,
+): string {
   return section(paint, [
-    ["", [paint.strong(`launch ${position}`) + `: ${workgroups.join(" x ")} workgroups, ${cost(bytes, flops)}`]],
+    ["", [
+      paint.strong(`launch ${position}`) + `: ${workgroups.join(" x ")} workgroups, ${cost(bytes, flops)}`,
+    ]],
     ["computes", nodes.map((each) => nodeLine(each, paint))],
     ["begins here because", begins],
     ["ends here because", ends],
@@ -78,14 +91,22 @@ function launchText({ position, workgroups, bytes, flops, reads, writes, nodes, 
 /** A line of source and what it became. */
 export function sourceText({ site, text, traced, nodes, kernels }: SourceView, paint: Paint): string {
   const phases = (list: readonly NodeLine[]) => {
-    const counts = Object.entries(Object.groupBy(list, ({ phase }) => phase)).map(([phase, all]) => `${all!.length} ${phase}`);
+    const counts = Object.entries(Object.groupBy(list, ({ phase }) => phase)).map(([phase, all]) =>
+      `${all!.length} ${phase}`
+    );
     return counts.length > 0 ? ` (${counts.join(", ")})` : "";
   };
   return section(paint, [
     ["", [paint.name(site), ...text === undefined ? [] : [`    ${text}`]]],
     [`traced: ${traced.length} nodes${phases(traced)}`, traced.map((each) => nodeLine(each, paint, false))],
-    [`after simplification: ${nodes.length} nodes${phases(nodes)}`, nodes.map((each) => nodeLine(each, paint, false))],
-    [`in ${kernels.length} kernels, in the order in which they run`, kernels.map((kernel) => kernelText(kernel, paint))],
+    [
+      `after simplification: ${nodes.length} nodes${phases(nodes)}`,
+      nodes.map((each) => nodeLine(each, paint, false)),
+    ],
+    [
+      `in ${kernels.length} kernels, in the order in which they run`,
+      kernels.map((kernel) => kernelText(kernel, paint)),
+    ],
   ]);
 }
 
@@ -95,14 +116,19 @@ function nodeLine({ text, scope, site, isStored }: NodeLine, paint: Paint, hasSi
 }
 
 function kernelText({ kernel, name, position, bytes, flops }: KernelLine, paint: Paint): string {
-  return `${`${position}`.padStart(4)}  ${paint.name(name)}  ${paint.faint(`kernel ${kernel}, ${cost(bytes, flops)}`)}`;
+  return `${`${position}`.padStart(4)}  ${paint.name(name)}  ${
+    paint.faint(`kernel ${kernel}, ${cost(bytes, flops)}`)
+  }`;
 }
 
 function cost(bytes: number, flops: number): string {
   return `moves ${(bytes / 1e6).toFixed(2)} MB, ${(flops / 1e6).toFixed(1)} Mflop`;
 }
 
-function section(paint: Paint, parts: readonly (readonly [title: string, lines: readonly string[]])[]): string {
+function section(
+  paint: Paint,
+  parts: readonly (readonly [title: string, lines: readonly string[]])[],
+): string {
   const blocks = parts.filter(([, lines]) => lines.length > 0).map(([title, lines]) => {
     const shown = lines.slice(0, MOST).map((line) => title === "" ? line : `  ${line}`);
     const rest = lines.length > MOST ? [`  … and ${lines.length - MOST} more`] : [];

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { type Compilation, type Node, type NodeId, reportDispatches, type ReportedDispatch } from "../../compiler/mod.ts";
+import {
+  type Compilation,
+  type Node,
+  type NodeId,
+  reportDispatches,
+  type ReportedDispatch,
+} from "../../compiler/mod.ts";
 
 /** A kernel as it is launched: position in the order of execution, and what it computes. */
 export interface Work {
@@ -35,14 +41,23 @@ export class ProgramIndex {
       const { group, stores } = storage.works[id];
       const [first, end] = launches[position];
       const kernels = [...new Set(program.dispatches.slice(first, end).map(({ kernel }) => kernel))];
-      return { position, kernels, first, end, ...group && { group: group.id }, stores: stores.map(({ node }) => node) };
+      return {
+        position,
+        kernels,
+        first,
+        end,
+        ...group && { group: group.id },
+        stores: stores.map(({ node }) => node),
+      };
     });
     for (const work of this.works) {
       if (work.group !== undefined) this.#workOfGroup.set(work.group, work);
       for (const node of work.stores) this.#storedBy.set(node, work);
     }
     this.#readers = this.nodes.map(() => []);
-    for (const { id, inputs } of this.nodes) for (const input of new Set(inputs)) this.#readers[input].push(id);
+    for (const { id, inputs } of this.nodes) {
+      for (const input of new Set(inputs)) this.#readers[input].push(id);
+    }
   }
 
   /** Nodes of the simplified graph, which the others speak of. */

@@ -72,11 +72,21 @@ export function rewritesText(
 ): string {
   if (step !== undefined) {
     const found = rewrites[step - 1];
-    if (!found) throw new InputError(`--step ${step}`, "there is no such rewrite", `give a number from 1 to ${rewrites.length}`);
+    if (!found) {
+      throw new InputError(
+        `--step ${step}`,
+        "there is no such rewrite",
+        `give a number from 1 to ${rewrites.length}`,
+      );
+    }
     return oneText(found, rewrites.length);
   }
   if (rule !== undefined && !counts.some(([name]) => name === rule)) {
-    throw new InputError(`--rule ${rule}`, "it was not applied", `applied were ${counts.map(([name]) => name).join(", ")}`);
+    throw new InputError(
+      `--rule ${rule}`,
+      "it was not applied",
+      `applied were ${counts.map(([name]) => name).join(", ")}`,
+    );
   }
   const chosen = rule === undefined ? rewrites : rewrites.filter((each) => each.rule === rule);
   const rest = chosen.length - MOST;

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { BASELINE, type Capabilities, type CompileOptions, type Graph, LAVAPIPE } from "../../compiler/mod.ts";
+import {
+  BASELINE,
+  type Capabilities,
+  type CompileOptions,
+  type Graph,
+  LAVAPIPE,
+} from "../../compiler/mod.ts";
 import { TOKENIZERS } from "../../data/mod.ts";
 import { ensureAdapter, type GpuDevice, openDevice, TuningCache } from "../../runtime/mod.ts";
 import { type Flags, type FlagValues, MANY } from "../commands/flags.ts";
@@ -16,13 +22,30 @@ import { InputError } from "../errors.ts";
 import { parseMemory } from "../memory.ts";
 import { layoutParameters } from "../params.ts";
 import { PRECISIONS } from "../precision.ts";
-import { traceApplyStep, traceInit, traceLoss, traceMicroStep, traceSample, traceTrainStep } from "../programs.ts";
+import {
+  traceApplyStep,
+  traceInit,
+  traceLoss,
+  traceMicroStep,
+  traceSample,
+  traceTrainStep,
+} from "../programs.ts";
 import { MODE_NAMES, planRun, type RunPlan } from "../run_options.ts";
 import { loadUserGraph } from "./user_file.ts";
 
 const size = (help: string) => ({ kind: "whole", min: 1, max: MANY, help }) as const;
 
-const PROGRAM_NAMES = ["step", "loss", "micro", "apply", "init", "sample", "prefill", "decode", "draw"] as const;
+const PROGRAM_NAMES = [
+  "step",
+  "loss",
+  "micro",
+  "apply",
+  "init",
+  "sample",
+  "prefill",
+  "decode",
+  "draw",
+] as const;
 type ProgramName = (typeof PROGRAM_NAMES)[number];
 
 /** Flags that choose what is looked at. */
@@ -64,7 +87,17 @@ export const SUBJECT_FLAGS = {
 } as const satisfies Flags;
 
 /** Flags of a model's sizes: a file has sizes of its own. */
-const SIZE_FLAGS = ["preset", "program", "layers", "width", "heads", "context", "micro-batch", "tokenizer", "dtype"] as const;
+const SIZE_FLAGS = [
+  "preset",
+  "program",
+  "layers",
+  "width",
+  "heads",
+  "context",
+  "micro-batch",
+  "tokenizer",
+  "dtype",
+] as const;
 
 /** What is looked at. */
 export interface Subject {
@@ -131,7 +164,8 @@ function traceProgram(program: ProgramName, { model, microBatch, dtype }: RunPla
     sample: () => traceSample(model, { history: 2 * model.context, window: model.context }),
     prefill: () => tracePrefill(model, { slots: microBatch, dtype, tokens: Math.min(64, model.context) }),
     decode: () => traceDecode(model, { slots: microBatch, dtype, sequences: microBatch }),
-    draw: () => traceDraw(model, { slots: microBatch, sequences: microBatch }, { ...NO_FEATURES, topK: true }),
+    draw: () =>
+      traceDraw(model, { slots: microBatch, sequences: microBatch }, { ...NO_FEATURES, topK: true }),
   };
   return makers[program]();
 }

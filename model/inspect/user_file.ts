@@ -14,7 +14,10 @@ import { InputError } from "../errors.ts";
  * @throws {InputError} when there is no such file or export, it does not load, or it gives no graph; with the user's line where a shape
  * does not fit.
  */
-export async function loadUserGraph(path: string, name: string): Promise<{ readonly graph: Graph; readonly name: string }> {
+export async function loadUserGraph(
+  path: string,
+  name: string,
+): Promise<{ readonly graph: Graph; readonly name: string }> {
   const flag = `--file ${path}`;
   try {
     if (!(await Deno.stat(path)).isFile) throw new InputError(flag, "not a file", "name a TypeScript file");
@@ -31,11 +34,19 @@ export async function loadUserGraph(path: string, name: string): Promise<{ reado
   if (!Object.hasOwn(module, name)) {
     const names = Object.keys(module);
     const known = names.length > 0 ? `it exports ${names.join(", ")}` : "it exports nothing";
-    throw new InputError(`--export ${name}`, `${path} has no such export`, `${known}; export a graph, or a function that gives one`);
+    throw new InputError(
+      `--export ${name}`,
+      `${path} has no such export`,
+      `${known}; export a graph, or a function that gives one`,
+    );
   }
   const graph = await given(module[name], name);
   if (!isGraph(graph)) {
-    throw new InputError(`--export ${name}`, "it is no graph", "export what trace() gives, or a function that returns it");
+    throw new InputError(
+      `--export ${name}`,
+      "it is no graph",
+      "export what trace() gives, or a function that returns it",
+    );
   }
   verifyGraph(graph);
   return { graph, name: name === "default" ? basename(path).replace(/\.\w+$/, "") : name };

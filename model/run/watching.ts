@@ -47,5 +47,7 @@ const FIELDS: readonly (keyof Watching)[] = [
 
 /** What is given of {@link Watching}, and nothing else. */
 export function watchingOf(given: Watching): Watching {
-  return Object.fromEntries(FIELDS.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]));
+  return Object.fromEntries(
+    FIELDS.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
+  );
 }
