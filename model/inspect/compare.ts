@@ -6,7 +6,7 @@
  * @module
  */
 import { type DType, evaluate, type Graph, isFloat, isHalf } from "../../compiler/mod.ts";
-import type { Excerpt, Piece } from "./excerpt.ts";
+import { type Excerpt, type Piece, withPartsOnly } from "./excerpt.ts";
 
 /** Values by the name of an input or output. */
 export type Values = Readonly<Record<string, ArrayLike<number>>>;
@@ -72,15 +72,17 @@ export interface Comparison {
 /**
  * Compares stored values with those of float64, and only where they differ too much finds out what rounding can do.
  *
- * @param inputs What the kernel was given.
+ * @param allInputs What the kernel was given.
  * @param given All that it stored, by output.
  * @returns By output, all of its pieces together.
  */
 export function compareWithReference(
-  { excerpt: { graph, pieces }, precision }: Comparison,
-  inputs: Values,
+  { excerpt, precision }: Comparison,
+  allInputs: Values,
   given: Readonly<Record<string, Float64Array>>,
 ): Record<string, Deviation> {
+  const { pieces } = excerpt;
+  const { graph, inputs } = withPartsOnly(excerpt.graph, allInputs);
   const expected = evaluate(graph, inputs);
   const dtypes = Object.fromEntries(graph.outputs.map(({ name, node }) => [name, graph.nodes[node].dtype]));
   const compare = ({ name, of, first, elements }: Piece, noise?: Float64Array) =>

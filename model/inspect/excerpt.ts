@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { BASELINE, decompose, type Graph, sizeOf } from "../../compiler/mod.ts";
+import { BASELINE, decompose, type Graph, GraphBuilder, type NodeId, sizeOf } from "../../compiler/mod.ts";
+import { OPS } from "../../compiler/ops/mod.ts";
 import { stridesOf } from "../../compiler/ops/movement.ts";
 import { restrictTo, type Window } from "../../compiler/restrict.ts";
 
@@ -88,6 +89,39 @@ function windowsOf(
     return { name: `${of} from ${first}`, of, node, starts, ends, first, elements: rows * step };
   });
   return [...new Map(pieces.map((piece) => [piece.first, piece])).values()];
+}
+
+/**
+ * The same graph and inputs with every part that is cut out of an input as an input of its own, so that what is done to all
+ * inputs is not done to millions of numbers of which nobody reads any.
+ */
+export function withPartsOnly(
+  { nodes, outputs }: Graph,
+  inputs: Readonly<Record<string, ArrayLike<number>>>,
+): { readonly graph: Graph; readonly inputs: Readonly<Record<string, ArrayLike<number>>> } {
+  const used = new Set(outputs.map(({ node }) => node));
+  for (const { op, inputs } of nodes) {
+    for (const input of inputs) if (op !== "slice" || nodes[input].op !== "input") used.add(input);
+  }
+  const builder = new GraphBuilder();
+  const values: Record<string, ArrayLike<number>> = {};
+  const moved: NodeId[] = [];
+  for (const { id, op, inputs: read, attrs, shape, dtype, origin } of nodes) {
+    const source = nodes[read[0]];
+    if (op === "input" && !used.has(id)) moved.push(-1);
+    else if (op === "slice" && source.op === "input") {
+      const name = `${source.attrs.name} part ${id}`;
+      const given = inputs[source.attrs.name as string];
+      const data = given instanceof Float64Array ? given : Float64Array.from(given);
+      values[name] = OPS.slice.evaluate!([{ ...source, data }], attrs, { shape, dtype });
+      moved.push(builder.add("input", [], { name, role: "batch", shape, dtype }, origin));
+    } else {
+      if (op === "input") values[attrs.name as string] = inputs[attrs.name as string];
+      moved.push(builder.add(op, read.map((input) => moved[input]), attrs, origin));
+    }
+  }
+  for (const output of outputs) builder.outputs.push({ ...output, node: moved[output.node] });
+  return { graph: builder.finish(), inputs: values };
 }
 
 /** Measured on one core: a multiply-add of a product takes about a nanosecond, an element of anything else ten. */
