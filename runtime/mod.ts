@@ -66,3 +66,4 @@ export { GpuTurns, QUANTUM_MS, TURN_PARTIES } from "./turns.ts";
 export { type TensorData } from "./values.ts";
 export { tune, type TuneOptions, type TuneReport, type TuneTarget, untuned } from "./tune.ts";
 export { TUNE_VARIABLE, TuningCache, type TuningEntry } from "./tune_cache.ts";
+export { type ReadyKernel, type TimedPass, timePasses } from "./timed_passes.ts";

@@ -10,6 +10,8 @@ import { CHECK_FLAGS, CHECK_MICRO_BATCH, runChecks, wantsDevice } from "../inspe
 import { diffReports, diffText, readReport } from "../inspect/diff.ts";
 import { viewKernel, viewNode, viewSource } from "../inspect/explore.ts";
 import { kernelViewText, nodeText, type Paint, paintFor, sourceText } from "../inspect/explore_text.ts";
+import { measureLaunches } from "../inspect/launch_times.ts";
+import { writeInspectorPage } from "../inspect/page.ts";
 import { recordRewrites, rewritesText } from "../inspect/rewrites.ts";
 import { fillValues, stepValues } from "../inspect/step_values.ts";
 import { openSubject, type Subject, SUBJECT_FLAGS } from "../inspect/subject.ts";
@@ -19,6 +21,7 @@ import { openWeights } from "../weights.ts";
 import { runCommand } from "./exit.ts";
 import { type Flags, type FlagValues, helpText, MANY, parseFlags } from "./flags.ts";
 import { userPath } from "./paths.ts";
+import { megabytes } from "./text.ts";
 
 const FLAGS = {
   ...SUBJECT_FLAGS,
@@ -50,6 +53,11 @@ const FLAGS = {
     min: 1,
     max: MANY,
     help: "With --rewrites: one of them, with what was there before.",
+  },
+  "html": {
+    kind: "text",
+    metavar: "FILE",
+    help: "Write a page that shows all of it, with times where an adapter is open.",
   },
   ...CHECK_FLAGS,
   "json": { kind: "switch", help: "Print JSON: all stages as one object, or what else was asked for." },
@@ -107,6 +115,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (wantsDevice(values)) return await check(values, args);
   const subject = await openSubject(values);
   const compilation = compile(subject, values);
+  if (values.html !== undefined) return await writePage(compilation, subject, userPath(values.html));
   const action = ACTIONS[asked[0]];
   if (!action) {
     const { stage = "groups" } = values;
@@ -141,6 +150,20 @@ async function diff(compilation: Compilation, subject: Subject, values: Values) 
     name: `${subject.name}, ${other}`,
   };
   return diffReports(before, now);
+}
+
+async function writePage(compilation: Compilation, subject: Subject, path: string): Promise<number> {
+  const { name, device, graph, plan, options: { mode = "fused" } } = subject;
+  const times = device &&
+    await measureLaunches(
+      device,
+      compilation,
+      plan ? await stepValues(device, graph, plan) : fillValues(graph),
+    );
+  const target = device?.describe() ?? "no adapter: nothing was measured";
+  const bytes = await writeInspectorPage(compilation, { name, target, mode, times }, path);
+  print(`${path}: ${megabytes(bytes)}; open it in a browser\n`);
+  return 0;
 }
 
 async function check(values: Values, args: readonly string[]): Promise<number> {

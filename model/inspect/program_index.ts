@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  bytesPerElement,
   type Compilation,
   type Node,
   type NodeId,
@@ -112,6 +113,12 @@ export class ProgramIndex {
   nodesOf({ group: wanted, stores }: Work): readonly NodeId[] {
     // Groups that were merged into others have left gaps among the ids.
     return this.compilation.fusion.groups.find(({ id }) => id === wanted)?.nodes ?? stores;
+  }
+
+  /** Bytes of a root of the storage. */
+  bytesOfRoot(root: number): number {
+    const { elements, dtype } = this.compilation.storage.roots[root];
+    return elements * bytesPerElement(dtype);
   }
 
   /** Bytes and operations of a work's launches. */
