@@ -20,7 +20,7 @@ import { type OrderAim, OrderCycle, orderWorks, type Traffic, trafficOf } from "
 import { type Placement, planMemory } from "./plan.ts";
 import type { BufferPlan, Program, ProgramScalar, ProgramTensor } from "./program.ts";
 import { fitMemory } from "./recompute.ts";
-import { simplify } from "./simplify.ts";
+import { type AppliedRule, simplify } from "./simplify.ts";
 import { splitForTarget } from "./split.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { rangeOf } from "./index_expr.ts";
@@ -39,8 +39,20 @@ export interface CompileOptions {
   readonly schedules?: ScheduleLookup;
   /** Most memory that the program may hold at once, in bytes; values are recomputed rather than kept to stay below. */
   readonly memoryBytes?: number;
+  /** Is given every pass of simplification with all of its rewrites; nothing is recorded without it. */
+  readonly onSimplified?: (pass: SimplifyPass) => void;
   /** Is given every stage of the compilation, whoever asked for the program alone. */
   readonly onCompiled?: (compilation: Compilation) => void;
+}
+
+/** One pass of simplification, as it was recorded. */
+export interface SimplifyPass {
+  /** The graph before. */
+  readonly before: Graph;
+  /** The graph after. */
+  readonly after: Graph;
+  /** Every use of a rule, in order. */
+  readonly applied: readonly AppliedRule[];
 }
 
 /** Every stage of one compilation. */
@@ -67,6 +79,18 @@ export interface Compilation {
   readonly program: Program;
   /** Its kernels that could be cut in other ways. */
   readonly tunables: readonly Tunable[];
+}
+
+function simplifyOnce(
+  before: Graph,
+  { onSimplified }: CompileOptions,
+  without: readonly string[] = [],
+): Graph {
+  if (!onSimplified) return simplify(before, { without });
+  const applied: AppliedRule[] = [];
+  const after = simplify(before, { without, record: (each) => applied.push(each) });
+  onSimplified({ before, after, applied });
+  return after;
 }
 
 /**
@@ -117,7 +141,10 @@ export function compileStages(graph: Graph, target: Capabilities, options: Compi
   };
   const split = timed(
     "simplify",
-    () => simplify(splitForTarget(simplify(decomposed), target), { without: ["nested-reductions"] }),
+    () => {
+      const whole = simplifyOnce(decomposed, options);
+      return simplifyOnce(splitForTarget(whole, target), options, ["nested-reductions"]);
+    },
   );
   const unlimited = planOf(split, timed);
   const { memoryBytes } = options;

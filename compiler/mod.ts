@@ -23,7 +23,13 @@
  * @module
  */
 export { BASELINE, type Capabilities, LAVAPIPE } from "./capabilities.ts";
-export { type Compilation, compileGraph, type CompileOptions, compileStages } from "./compile.ts";
+export {
+  type Compilation,
+  compileGraph,
+  type CompileOptions,
+  compileStages,
+  type SimplifyPass,
+} from "./compile.ts";
 export { decompose, type Keep } from "./decompose.ts";
 export { grad } from "./differentiate.ts";
 export { bytesPerElement, type DType, DTYPES, isFloat, isHalf } from "./dtype.ts";

@@ -94,7 +94,7 @@ const ACTIONS: Readonly<Partial<Record<keyof Values, Action>>> = {
   },
   diff: { view: diff, text: (difference) => diffText(difference) },
   rewrites: {
-    view: ({ decomposed }) => recordRewrites(decomposed),
+    view: (_, { graph, capabilities, options }) => recordRewrites(graph, capabilities, options),
     text: (rewrites, { rule, step }) => rewritesText(rewrites, { rule, step }),
   },
 };

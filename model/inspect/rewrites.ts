@@ -4,13 +4,22 @@
  *
  * @module
  */
-import { type Graph, type Node, type NodeId, printNode, simplify } from "../../compiler/mod.ts";
+import {
+  type Capabilities,
+  type CompileOptions,
+  compileStages,
+  type Graph,
+  printNode,
+  type SimplifyPass,
+} from "../../compiler/mod.ts";
 import { InputError } from "../errors.ts";
 
 /** One rewrite. */
 export interface Rewrite {
   /** Counted from 1. */
   readonly step: number;
+  /** Pass of the simplification, counted from 1: nodes are numbered anew in each. */
+  readonly pass: number;
   readonly rule: string;
   /** The node that the rule was offered, in the graph before. */
   readonly before: string;
@@ -31,30 +40,31 @@ export interface Rewrites {
   readonly rewrites: readonly Rewrite[];
 }
 
-/** Simplifies a graph without composites once more, and writes down how. */
-export function recordRewrites(graph: Graph): Rewrites {
-  const applied: { rule: string; node: NodeId; replacement?: NodeId }[] = [];
-  const simplified = simplify(graph, { record: (each) => applied.push(each) });
+/** Compiles a graph once more and writes down what simplification does: in both of its passes, before and after large tensors are cut. */
+export function recordRewrites(graph: Graph, target: Capabilities, options: CompileOptions = {}): Rewrites {
+  const passes: SimplifyPass[] = [];
+  compileStages(graph, target, { ...options, onSimplified: (pass) => passes.push(pass) });
   const counts = new Map<string, number>();
-  for (const { rule } of applied) counts.set(rule, (counts.get(rule) ?? 0) + 1);
-  const text = (node: Node | undefined) => node && printNode(node);
-  return {
-    nodes: [graph.nodes.length, simplified.nodes.length],
-    counts: [...counts].sort(([, a], [, b]) => b - a),
-    rewrites: applied.map(({ rule, node: id, replacement }, i) => {
-      const node = graph.nodes[id];
-      const after = replacement === undefined ? undefined : text(simplified.nodes[replacement]);
+  const rewrites = passes.flatMap(({ before, after, applied }, pass) =>
+    applied.map(({ rule, node: id, replacement }) => {
+      counts.set(rule, (counts.get(rule) ?? 0) + 1);
+      const node = before.nodes[id];
       const { scope, site } = node.origin;
       return {
-        step: i + 1,
+        pass: pass + 1,
         rule,
         before: printNode(node),
-        reads: node.inputs.map((input) => printNode(graph.nodes[input])),
-        ...after !== undefined && { after },
+        reads: node.inputs.map((input) => printNode(before.nodes[input])),
+        ...replacement !== undefined && { after: printNode(after.nodes[replacement]) },
         scope,
         ...site !== undefined && { site },
       };
-    }),
+    })
+  );
+  return {
+    nodes: [passes[0].before.nodes.length, passes[passes.length - 1].after.nodes.length],
+    counts: [...counts].sort(([, a], [, b]) => b - a),
+    rewrites: rewrites.map((rewrite, i) => ({ step: i + 1, ...rewrite })),
   };
 }
 
@@ -102,10 +112,10 @@ export function rewritesText(
   ].join("\n");
 }
 
-function oneText({ step, rule, before, reads, after, scope, site }: Rewrite, count: number): string {
+function oneText({ step, pass, rule, before, reads, after, scope, site }: Rewrite, count: number): string {
   const where = [scope, site].filter((part) => part).join("  ");
   return [
-    `rewrite ${step} of ${count}: ${rule}${where ? `   # ${where}` : ""}`,
+    `rewrite ${step} of ${count}, in pass ${pass}: ${rule}${where ? `   # ${where}` : ""}`,
     "before",
     ...reads.map((line) => `    ${line}`),
     `  - ${before}`,
