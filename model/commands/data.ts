@@ -20,6 +20,7 @@ import {
 } from "../../data/mod.ts";
 import { InputError } from "../errors.ts";
 import { freeBytes } from "../run/disk_plan.ts";
+import { checkShards } from "./data_check.ts";
 import { INTERRUPTED, runCommand } from "./exit.ts";
 import { type Flags, type FlagValues, helpText, MANY, parseOperands } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -57,9 +58,20 @@ const FLAGS = {
 } as const satisfies Flags;
 type Values = FlagValues<typeof FLAGS>;
 
+/** Flags of `check`. */
+const CHECK_FLAGS = {
+  "deep": {
+    kind: "switch",
+    help: "Read every token, and compare checksums where the folder has a manifest.",
+  },
+  "json": FLAGS.json,
+  "help": FLAGS.help,
+} as const satisfies Flags;
+
 const USAGE = `deno task data fineweb-edu --out DIR [flags]
 deno task data parquet DIR|FILE --out DIR [flags]
-deno task data text FILE|GLOB --out DIR [flags]`;
+deno task data text FILE|GLOB --out DIR [flags]
+deno task data check DIR [--deep] [--json]`;
 const ABOUT =
   "Writes token shards that --data shards:DIR trains from: FineWeb-Edu's sample, downloaded; your own\n" +
   "parquet files; or text, also .gz, and JSON lines (.jsonl, .jsonl.gz, and #KEY behind them for the key of the\n" +
@@ -90,8 +102,12 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(helpText(USAGE, ABOUT, FLAGS));
     return 0;
   }
+  if (kind === "check") {
+    const { values, operands: [folder] } = parseOperands(CHECK_FLAGS, ["DIR"], rest);
+    return await checkShards(userPath(folder), values);
+  }
   if (kind !== "fineweb-edu" && kind !== "parquet" && kind !== "text") {
-    throw new InputError(kind, "no such source", "name fineweb-edu, parquet or text");
+    throw new InputError(kind, "no such source", "name fineweb-edu, parquet, text or check");
   }
   const names = kind === "fineweb-edu" ? [] : [kind === "text" ? "FILE|GLOB" : "DIR|FILE"];
   const { values, operands: [operand] } = parseOperands(FLAGS, names, rest);

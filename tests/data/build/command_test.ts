@@ -91,6 +91,18 @@ Deno.test(`shards have every token of every document in order, also after the bu
     assertEquals(data.trainTokens + data.validationTokens, expected.length);
     data.close();
 
+    const checked = await run("data", ["check", `${folder}/whole`, "--deep"]);
+    assertEquals(checked.code, 0, checked.stderr);
+    assertMatch(checked.stdout, /every token read, checksums compared\): nothing is wrong/);
+    await Deno.mkdir(`${folder}/damaged`);
+    for (const name of files(`${folder}/whole`)) {
+      await Deno.copyFile(`${folder}/whole/${name}`, `${folder}/damaged/${name}`);
+    }
+    await Deno.truncate(`${folder}/damaged/${names[1]}`, 5000);
+    const damaged = await run("data", ["check", `${folder}/damaged`]);
+    assertEquals(damaged.code, 2);
+    assertMatch(damaged.stdout, /parquet_train_000001\.npy/);
+
     for (let kills = 0, done = false; !done; kills++) {
       const child = start("data", build("killed"));
       const timer = setTimeout(() => child.kill("SIGKILL"), 700 + 150 * kills);
