@@ -20,7 +20,7 @@ export type FinalEvent = Extract<TrainerEvent, { kind: "end" | "failure" }>;
  * import { TrainerClient } from "@sinter/sinter/model";
  * const client = new TrainerClient((event) => console.log(event.kind));
  * const small = { preset: "nano", layers: 1, width: 16, heads: 1, context: 16, steps: 2 } as const;
- * client.start({ out: await Deno.makeTempDir(), ...small, evalEvery: 0, sampleEvery: 0 });
+ * client.start({ out: await Deno.makeTempDir(), ...small, evalEvery: 0, sampleEvery: 0, record: false });
  * console.log((await client.finished).kind); // end
  * ```
  */

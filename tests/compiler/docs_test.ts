@@ -90,20 +90,26 @@ async function looserConfig() {
 }
 
 async function testExamples(args: readonly string[]): Promise<void> {
-  const { success, stdout, stderr } = await deno([
+  const { success, code, signal, stdout, stderr } = await deno([
     "test",
     "--doc",
     "--no-prompt",
     ...args,
     ...files.map(([path]) => path),
   ]);
-  assert(success, `${stderr}\n${stdout}`);
+  // A driver that is taken down while the process exits may crash it (seen with lavapipe): by then all has been said.
+  const hasPassed = success || /^ok \| \d+ passed \| 0 failed/m.test(stdout);
+  assert(hasPassed, `${code} ${signal}\n${stderr}\n${stdout}`);
 }
 
 async function deno(args: readonly string[]) {
   const env = { NO_COLOR: "1" };
-  const { success, stdout, stderr } = await new Deno.Command("deno", { args: [...args], cwd: root, env })
+  const { success, code, signal, stdout, stderr } = await new Deno.Command("deno", {
+    args: [...args],
+    cwd: root,
+    env,
+  })
     .output();
   const decoder = new TextDecoder();
-  return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return { success, code, signal, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
