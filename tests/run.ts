@@ -83,7 +83,10 @@ async function run(target: string, flags: readonly string[], counts: Counts): Pr
     text += decoder.decode(chunk, { stream: true });
   }
   const { success } = await process.status;
-  const summary = stripAnsiCode(text).match(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m);
+  // The last one: a failure may show the summary of tests that a test has run.
+  const summary = [...stripAnsiCode(text).matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/gm)].at(
+    -1,
+  );
   const failed = Number(summary?.[2] ?? 0);
   counts.passed += Number(summary?.[1] ?? 0);
   counts.failed += success ? failed : Math.max(1, failed);
